@@ -11,4 +11,14 @@ pub mod vocabulary;
 pub mod context;
 pub mod manifest;
 
+pub mod kind;
+
+pub mod catalogue;
+pub mod taxonomy;
+
+pub mod form;
+
+pub mod draft;
+pub mod truthful;
+
 pub mod wire;
