@@ -21,6 +21,18 @@ pub mod manifest;
 pub mod draft;
 pub mod truthful;
 
+pub mod openpgp;
+
+pub mod roster;
+
+pub mod directory;
+pub mod directory_file;
+pub mod party;
+
+pub mod header;
+
+pub mod envelope;
+
 pub mod case;
 pub mod reason;
 
@@ -32,6 +44,8 @@ pub mod checkpoint;
 pub mod tlog_proof;
 
 pub mod entry;
+
+pub mod evidence;
 
 pub mod strict;
 

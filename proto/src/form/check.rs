@@ -97,7 +97,7 @@ pub(super) fn shown(path: &str) -> String {
 }
 
 /// Control characters except line feed and tab, and those that override the direction of text.
-const fn is_refused(c: char) -> bool {
+fn is_refused(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}' => true,
