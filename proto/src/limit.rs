@@ -13,6 +13,12 @@ pub const PAYLOAD_BYTES: usize = 192 * 1024;
 pub const SIGNATURE_BYTES: usize = 8 * 1024;
 /// An OpenPGP certificate.
 pub const CERTIFICATE_BYTES: usize = 64 * 1024;
+/// Encryption subkeys of one certificate.
+pub const ENCRYPTION_KEYS: usize = 8;
+/// Recipients of one body.
+pub const RECIPIENTS: usize = 4;
+/// A certificate's user id.
+pub const USER_ID_BYTES: usize = 256;
 /// A form or submission as JSON text, before parsing.
 pub const FORM_JSON_BYTES: usize = 1024 * 1024;
 /// Characters of one text field of a form.
