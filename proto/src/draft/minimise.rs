@@ -9,9 +9,14 @@ use crate::vocabulary::Part;
 /// Addresses that leave only with the flag that it is safe to use them (DOMAIN b, SAF).
 const SAFE_FLAGS: &[(&str, &str)] = &[
     ("saf.phone", "saf.safe_to_phone"),
+    ("saf.alternative_phone", "saf.safe_to_phone"),
     ("saf.email", "saf.safe_to_email"),
     ("saf.postal_", "saf.safe_to_post"),
-    ("saf.alternative_", "saf.alternative_contact_permission"),
+    ("saf.alternative_contact_relationship", "saf.safe_to_phone"),
+    (
+        "saf.alternative_contact_",
+        "saf.alternative_contact_permission",
+    ),
 ];
 
 /// Sorts every value into what is withheld and what is shared.

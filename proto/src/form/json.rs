@@ -15,8 +15,8 @@ enum Json {
     Number(u32),
     OtherNumber,
     Text(Zeroizing<String>),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl<'de> Deserialize<'de> for Json {
