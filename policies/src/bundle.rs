@@ -84,11 +84,15 @@ const BUILT_IN: &[(&str, &str)] = built_in![
 ];
 
 fn is_name(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(".cedar") else { return false };
+    let Some(stem) = name.strip_suffix(".cedar") else {
+        return false;
+    };
     name.len() <= 128
         && stem.split('/').all(|step| {
             !step.is_empty()
-                && step.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && step
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         })
 }
 
@@ -101,14 +105,18 @@ impl Bundle {
     pub fn new<N: Into<String>, B: Into<Vec<u8>>>(
         files: impl IntoIterator<Item = (N, B)>,
     ) -> Result<Self, BundleError> {
-        let too_large =
-            BundleError::TooLarge { bytes: limit::BUNDLE_BYTES, files: limit::BUNDLE_FILES };
+        let too_large = BundleError::TooLarge {
+            bytes: limit::BUNDLE_BYTES,
+            files: limit::BUNDLE_FILES,
+        };
         let mut texts = BTreeMap::new();
         let mut size = 0usize;
         for (index, (name, bytes)) in files.into_iter().enumerate() {
             let (name, bytes): (String, Vec<u8>) = (name.into(), bytes.into());
             if !is_name(&name) {
-                return Err(BundleError::Name { position: index.saturating_add(1) });
+                return Err(BundleError::Name {
+                    position: index.saturating_add(1),
+                });
             }
             size = size.saturating_add(bytes.len()).saturating_add(name.len());
             if size > limit::BUNDLE_BYTES || index >= limit::BUNDLE_FILES {
@@ -128,7 +136,10 @@ impl Bundle {
         if encoded.len() > limit::BUNDLE_BYTES {
             return Err(too_large);
         }
-        Ok(Self { files: texts, digest: Digest::of(&encoded) })
+        Ok(Self {
+            files: texts,
+            digest: Digest::of(&encoded),
+        })
     }
 
     /// The default bundle that this build carries.
@@ -152,7 +163,11 @@ impl Bundle {
         }
         let decoded = wire::Bundle::decode(bytes).map_err(|_| BundleError::NotABundle)?;
         let bundle = Self::new(decoded.files.into_iter().map(|f| (f.name, f.content)))?;
-        if bundle.to_wire() == bytes { Ok(bundle) } else { Err(BundleError::NotCanonical) }
+        if bundle.to_wire() == bytes {
+            Ok(bundle)
+        } else {
+            Err(BundleError::NotCanonical)
+        }
     }
 
     /// The canonical bytes: a protobuf `Bundle`, files sorted by name.
@@ -169,7 +184,9 @@ impl Bundle {
 
     /// The files by name, in order.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+        self.files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
     }
 }
 
@@ -206,7 +223,11 @@ mod tests {
     #[test]
     fn the_built_in_bundle_is_exactly_the_folder() {
         let mut on_disk = BTreeSet::new();
-        names_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("bundle"), "", &mut on_disk);
+        names_below(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("bundle"),
+            "",
+            &mut on_disk,
+        );
         let built_in = Bundle::builtin().unwrap();
         let names: BTreeSet<String> = built_in.files().map(|(n, _)| n.to_owned()).collect();
         assert_eq!(names, on_disk);
@@ -223,11 +244,19 @@ mod tests {
 
     #[test]
     fn a_bundle_out_of_order_or_with_more_in_it_is_refused() {
-        let file = |name: &str| wire::BundleFile { name: name.to_owned(), content: b"x".to_vec() };
-        let unsorted =
-            wire::Bundle { files: vec![file("b.cedar"), file("a.cedar")] }.encode_to_vec();
+        let file = |name: &str| wire::BundleFile {
+            name: name.to_owned(),
+            content: b"x".to_vec(),
+        };
+        let unsorted = wire::Bundle {
+            files: vec![file("b.cedar"), file("a.cedar")],
+        }
+        .encode_to_vec();
         assert_eq!(Bundle::from_wire(&unsorted), Err(BundleError::NotCanonical));
-        let mut extra = wire::Bundle { files: vec![file("a.cedar")] }.encode_to_vec();
+        let mut extra = wire::Bundle {
+            files: vec![file("a.cedar")],
+        }
+        .encode_to_vec();
         extra.extend([0x78, 0x01]);
         assert_eq!(Bundle::from_wire(&extra), Err(BundleError::NotCanonical));
         assert_eq!(Bundle::from_wire(&[0xff]), Err(BundleError::NotABundle));
@@ -236,14 +265,37 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_the_folder_and_bundles_beyond_the_limits_are_refused() {
-        for name in ["../a.cedar", "/a.cedar", "a//b.cedar", ".cedar", "a.txt", "A.cedar", "a\n.cedar"] {
-            assert_eq!(Bundle::new([(name, "")]), Err(BundleError::Name { position: 1 }), "{name}");
+        for name in [
+            "../a.cedar",
+            "/a.cedar",
+            "a//b.cedar",
+            ".cedar",
+            "a.txt",
+            "A.cedar",
+            "a\n.cedar",
+        ] {
+            assert_eq!(
+                Bundle::new([(name, "")]),
+                Err(BundleError::Name { position: 1 }),
+                "{name}"
+            );
         }
         let repeated = Bundle::new([("a.cedar", ""), ("a.cedar", "")]);
-        assert_eq!(repeated, Err(BundleError::Repeated { file: "a.cedar".to_owned() }));
+        assert_eq!(
+            repeated,
+            Err(BundleError::Repeated {
+                file: "a.cedar".to_owned()
+            })
+        );
         let many = (0..=limit::BUNDLE_FILES).map(|i| (format!("f{i}.cedar"), ""));
-        assert!(matches!(Bundle::new(many), Err(BundleError::TooLarge { .. })));
+        assert!(matches!(
+            Bundle::new(many),
+            Err(BundleError::TooLarge { .. })
+        ));
         let long = vec![b' '; limit::BUNDLE_BYTES];
-        assert!(matches!(Bundle::new([("a.cedar", long)]), Err(BundleError::TooLarge { .. })));
+        assert!(matches!(
+            Bundle::new([("a.cedar", long)]),
+            Err(BundleError::TooLarge { .. })
+        ));
     }
 }

@@ -75,13 +75,14 @@ fn attestations<T: Copy + Ord>(
     code: fn(T) -> &'static str,
 ) -> Result<RestrictedExpression, SchemaError> {
     record(all.iter().map(|a| {
-        (attribute(code(*a)), RestrictedExpression::new_bool(held.contains(a)))
+        (
+            attribute(code(*a)),
+            RestrictedExpression::new_bool(held.contains(a)),
+        )
     }))
 }
 
-fn desk_record(
-    desk: &BTreeSet<DeskAttestation>,
-) -> Result<RestrictedExpression, SchemaError> {
+fn desk_record(desk: &BTreeSet<DeskAttestation>) -> Result<RestrictedExpression, SchemaError> {
     attestations(DeskAttestation::ALL, desk, DeskAttestation::code)
 }
 
@@ -98,8 +99,14 @@ fn literal(uid: EntityUid) -> RestrictedExpression {
 /// The entities of every request to this recipient: the desk, and the actions of the schema.
 pub(crate) fn entities(names: &Names, desk: &RecipientDesk) -> Result<Entities, SchemaError> {
     let attributes = [
-        ("role".to_owned(), literal(entity(&names.role, desk.role.code()))),
-        ("zone".to_owned(), literal(entity(&names.zone, desk.zone.code()))),
+        (
+            "role".to_owned(),
+            literal(entity(&names.role, desk.role.code())),
+        ),
+        (
+            "zone".to_owned(),
+            literal(entity(&names.zone, desk.zone.code())),
+        ),
         ("desk".to_owned(), desk_record(&desk.desk)?),
         ("agency".to_owned(), agency_record(&desk.agency)?),
     ];
@@ -118,7 +125,10 @@ pub(crate) fn sender(
     sender: &SenderFacts,
 ) -> Result<RestrictedExpression, SchemaError> {
     record([
-        ("role".to_owned(), literal(entity(&names.role, sender.role.code()))),
+        (
+            "role".to_owned(),
+            literal(entity(&names.role, sender.role.code())),
+        ),
         ("desk".to_owned(), desk_record(&sender.desk)?),
         ("agency".to_owned(), agency_record(&sender.agency)?),
     ])
@@ -129,28 +139,56 @@ pub(crate) fn sender(
 /// `no_origin_conflict` and `no_implicated_party` are true in every manifest that parses (MAN-05);
 /// they stand in the context so that policies and proofs can name them.
 fn manifest(names: &Names, facts: &Facts) -> Result<RestrictedExpression, SchemaError> {
-    let bases = facts.legal_bases.iter().map(|b| literal(entity(&names.legal_basis, b.code())));
-    let consented = facts.consented_parts.iter().map(|p| literal(names.part(*p)));
+    let bases = facts
+        .legal_bases
+        .iter()
+        .map(|b| literal(entity(&names.legal_basis, b.code())));
+    let consented = facts
+        .consented_parts
+        .iter()
+        .map(|p| literal(names.part(*p)));
     let flag = RestrictedExpression::new_bool;
     let mut fields = BTreeMap::from([
         ("legal_bases", RestrictedExpression::new_set(bases)),
-        ("minor_status", literal(entity(&names.minor_status, facts.minor_status.code()))),
-        ("consent", literal(entity(&names.consent_state, facts.consent.code()))),
+        (
+            "minor_status",
+            literal(entity(&names.minor_status, facts.minor_status.code())),
+        ),
+        (
+            "consent",
+            literal(entity(&names.consent_state, facts.consent.code())),
+        ),
         ("consented_parts", RestrictedExpression::new_set(consented)),
         ("danger", flag(facts.danger)),
-        ("handling", literal(entity(&names.handling, facts.handling.code()))),
-        ("retention_days", RestrictedExpression::new_long(facts.retention_days.into())),
+        (
+            "handling",
+            literal(entity(&names.handling, facts.handling.code())),
+        ),
+        (
+            "retention_days",
+            RestrictedExpression::new_long(facts.retention_days.into()),
+        ),
         ("represented", flag(facts.represented)),
         ("no_origin_conflict", flag(true)),
         ("no_implicated_party", flag(true)),
     ]);
     if let Some(ground) = facts.override_ground {
-        fields.insert("override_ground", literal(entity(&names.override_ground, ground.code())));
+        fields.insert(
+            "override_ground",
+            literal(entity(&names.override_ground, ground.code())),
+        );
     }
     if let Some(basis) = facts.transfer_basis {
-        fields.insert("transfer_basis", literal(entity(&names.legal_basis, basis.code())));
+        fields.insert(
+            "transfer_basis",
+            literal(entity(&names.legal_basis, basis.code())),
+        );
     }
-    record(fields.into_iter().map(|(name, value)| (name.to_owned(), value)))
+    record(
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    )
 }
 
 /// The context of one message, checked against the schema: built once, used for every part.

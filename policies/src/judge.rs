@@ -157,8 +157,14 @@ impl Judge {
             return combine([(Side::Both, answer)]);
         }
         combine([
-            (Side::Sender, self.ask(&self.sender_rules, facts.purpose, part, &context)),
-            (Side::Recipient, self.ask(&self.recipient_rules, facts.purpose, part, &context)),
+            (
+                Side::Sender,
+                self.ask(&self.sender_rules, facts.purpose, part, &context),
+            ),
+            (
+                Side::Recipient,
+                self.ask(&self.recipient_rules, facts.purpose, part, &context),
+            ),
         ])
     }
 
@@ -174,7 +180,9 @@ impl Judge {
     }
 
     fn ask(&self, rules: &Rules, purpose: Purpose, part: Part, context: &Context) -> Answer {
-        rules.ask(purpose, part, context, &self.entities).unwrap_or(Answer::Failed(Vec::new()))
+        rules
+            .ask(purpose, part, context, &self.entities)
+            .unwrap_or(Answer::Failed(Vec::new()))
     }
 }
 
@@ -200,5 +208,204 @@ fn combine(answers: impl IntoIterator<Item = (Side, Answer)>) -> Decision {
         Decision::Allow(rules)
     } else {
         Decision::Deny(objections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use waypost_proto::vocabulary::{ConsentState, DeskAttestation, MinorStatus, Role};
+
+    use super::*;
+    use crate::Bundle;
+    use crate::fixtures::{
+        adult_who_consents, adult_who_refuses, attested, built_in, built_in_and, child, judge,
+        sender,
+    };
+
+    fn allowed(judge: &Judge, facts: &Facts) -> BTreeSet<Part> {
+        Part::ALL
+            .iter()
+            .copied()
+            .filter(|part| judge.judge(facts, *part).allows())
+            .collect()
+    }
+
+    fn forbidding(decision: &Decision) -> Vec<String> {
+        let Decision::Deny(objections) = decision else {
+            return Vec::new();
+        };
+        objections
+            .iter()
+            .flat_map(|o| match &o.cause {
+                Cause::Forbidden(rules) => rules.iter().map(|r| r.id.clone()).collect(),
+                _ => Vec::new(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_adult_who_consents_is_referred_with_the_minimum_and_nothing_beyond() {
+        use Part::{
+            Age, CnsRest, Com, Doc, Env, ExpNotify, ExpRest, FamCount, HltRest, HltUrgent,
+            IdnGender, IdnRest, ImmCitizenship, Ind, LocArea, NarRef, Ned, OffCompelled, Pro,
+            RskRest, Saf, SexType,
+        };
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let expected = BTreeSet::from([
+            Env,
+            Pro,
+            IdnGender,
+            IdnRest,
+            Age,
+            Doc,
+            ImmCitizenship,
+            Com,
+            Saf,
+            LocArea,
+            FamCount,
+            CnsRest,
+            Ind,
+            RskRest,
+            ExpNotify,
+            ExpRest,
+            NarRef,
+            Ned,
+            HltUrgent,
+            HltRest,
+            SexType,
+            OffCompelled,
+        ]);
+        assert_eq!(allowed(&judge, &adult_who_consents()), expected);
+    }
+
+    #[test]
+    fn an_adult_who_refuses_is_not_referred_and_no_override_changes_that_for_identification() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let nothing_of_the_person = BTreeSet::from([Part::Env, Part::Pro]);
+        let mut facts = adult_who_refuses();
+        assert_eq!(allowed(&judge, &facts), nothing_of_the_person);
+        assert_eq!(
+            forbidding(&judge.judge(&facts, Part::Ind)),
+            ["adult-consent"]
+        );
+        facts.consent = ConsentState::Overridden;
+        facts.override_ground = Some(waypost_proto::vocabulary::OverrideGround::SignificantHarm);
+        assert_eq!(allowed(&judge, &facts), nothing_of_the_person);
+    }
+
+    #[test]
+    fn consent_covers_only_the_parts_it_names() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let mut facts = adult_who_consents();
+        facts.consented_parts = BTreeSet::from([Part::Ind]);
+        assert_eq!(
+            allowed(&judge, &facts),
+            BTreeSet::from([Part::Env, Part::Pro, Part::Ind])
+        );
+    }
+
+    #[test]
+    fn a_child_or_perhaps_a_child_needs_a_specialist_and_no_consent() {
+        let with = judge(Role::Pol, attested(Role::NrmCa));
+        let mut desk = attested(Role::NrmCa);
+        desk.desk.remove(&DeskAttestation::ChildSpecialist);
+        let without = judge(Role::Pol, desk);
+        for minor_status in [MinorStatus::Child, MinorStatus::Unknown] {
+            for consent in ConsentState::ALL {
+                let facts = Facts {
+                    minor_status,
+                    consent: *consent,
+                    ..child()
+                };
+                assert!(with.judge(&facts, Part::Ind).allows(), "{consent}");
+                let decision = without.judge(&facts, Part::Ind);
+                assert_eq!(forbidding(&decision), ["child-specialist"], "{consent}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_named_forbid_and_nothing_permits_it_are_told_apart() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let facts = adult_who_consents();
+        let unpermitted = judge.judge(&facts, Part::Edu);
+        assert_eq!(
+            unpermitted,
+            Decision::Deny(vec![Objection {
+                side: Side::Both,
+                cause: Cause::NothingPermits
+            }])
+        );
+        let decision = judge.judge(&facts, Part::CopCrimeRef);
+        assert_eq!(forbidding(&decision), ["cooperation-withheld"]);
+    }
+
+    #[test]
+    fn what_one_bundle_allows_and_the_other_does_not_is_withheld() {
+        let stricter = built_in_and(
+            r#"@id("no-documents") @source("test") @basis("LB-6E") @advice("none")
+               forbid (principal, action, resource == Waypost::Part::"DOC");"#,
+        );
+        let stricter = Arc::new(Rules::compile(&stricter).unwrap());
+        let facts = adult_who_consents();
+        let desk = || attested(Role::NrmCa);
+        let ours =
+            Judge::new(built_in(), Arc::clone(&stricter), desk(), sender(Role::Ngo)).unwrap();
+        let Decision::Deny(objections) = ours.judge(&facts, Part::Doc) else {
+            panic!()
+        };
+        assert_eq!(
+            objections.iter().map(|o| o.side).collect::<Vec<_>>(),
+            [Side::Recipient]
+        );
+        let theirs = Judge::new(stricter, built_in(), desk(), sender(Role::Ngo)).unwrap();
+        let Decision::Deny(objections) = theirs.judge(&facts, Part::Doc) else {
+            panic!()
+        };
+        assert_eq!(
+            objections.iter().map(|o| o.side).collect::<Vec<_>>(),
+            [Side::Sender]
+        );
+        assert!(theirs.judge(&facts, Part::Ind).allows());
+    }
+
+    #[test]
+    fn a_forbid_that_errs_denies_instead_of_being_skipped() {
+        let erring = built_in_and(
+            r#"@id("erring") @source("test") @basis("LB-6E") @advice("none")
+               forbid (principal, action, resource == Waypost::Part::"IND")
+               when { context.manifest.retention_days * 9223372036854775807 == 5 };"#,
+        );
+        let rules = Arc::new(Rules::compile(&erring).unwrap());
+        let judge = Judge::new(
+            Arc::clone(&rules),
+            rules,
+            attested(Role::NrmCa),
+            sender(Role::Ngo),
+        )
+        .unwrap();
+        let Decision::Deny(objections) = judge.judge(&adult_who_consents(), Part::Ind) else {
+            panic!("an error allowed")
+        };
+        assert!(matches!(&objections[0].cause, Cause::Failed(rules) if rules[0].id == "erring"));
+    }
+
+    #[test]
+    fn a_changed_fact_is_judged_anew() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        assert!(judge.judge(&adult_who_consents(), Part::Ind).allows());
+        assert!(!judge.judge(&adult_who_refuses(), Part::Ind).allows());
+        assert!(judge.judge(&adult_who_consents(), Part::Ind).allows());
+    }
+
+    #[test]
+    fn the_built_in_bundle_says_the_same_from_its_bytes() {
+        let bundle = Bundle::from_wire(&Bundle::builtin().unwrap().to_wire()).unwrap();
+        assert_eq!(
+            Rules::compile(&bundle).unwrap().digest(),
+            built_in().digest()
+        );
     }
 }

@@ -21,6 +21,9 @@ pub mod permit;
 
 pub mod schema;
 
+#[cfg(test)]
+mod fixtures;
+
 pub use bundle::{Bundle, BundleError};
 pub use facts::{RecipientDesk, SenderFacts, Zone};
 pub use judge::{Cause, Decision, Judge, Objection, Side};

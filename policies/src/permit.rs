@@ -49,7 +49,9 @@ pub enum Denied {
     #[error("{}", Parts(.0))]
     Parts(Vec<(Part, Vec<Objection>)>),
     /// The manifest was decided under other bundles than those in force.
-    #[error("the message was decided under policy bundles that are not in force; fetch the current bundles and send it again")]
+    #[error(
+        "the message was decided under policy bundles that are not in force; fetch the current bundles and send it again"
+    )]
     Bundles,
 }
 
@@ -66,7 +68,9 @@ impl Denied {
     /// Ids of the rules that forbid it, for the log.
     #[must_use]
     pub fn rules(&self) -> BTreeSet<String> {
-        let Self::Parts(parts) = self else { return BTreeSet::new() };
+        let Self::Parts(parts) = self else {
+            return BTreeSet::new();
+        };
         let objections = parts.iter().flat_map(|(_, objections)| objections);
         objections
             .flat_map(|o| match &o.cause {
@@ -120,8 +124,85 @@ pub fn permit<T>(
         }
     }
     if denied.is_empty() {
-        Ok(Permitted { message, rules, sender_bundle, recipient_bundle })
+        Ok(Permitted {
+            message,
+            rules,
+            sender_bundle,
+            recipient_bundle,
+        })
     } else {
         Err(Denied::Parts(denied))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waypost_proto::manifest::Versions;
+    use waypost_proto::vocabulary::{Purpose, Role};
+
+    use super::*;
+    use crate::fixtures::{adult_who_consents, attested, built_in, judge};
+
+    fn manifest(parts: &[Part]) -> Manifest {
+        let bundle = built_in().digest();
+        Manifest {
+            facts: adult_who_consents(),
+            parts: parts.iter().copied().collect(),
+            versions: Versions {
+                sender_bundle: bundle,
+                recipient_bundle: bundle,
+                catalogue: Digest::of(b"catalogue"),
+                taxonomy: Digest::of(b"taxonomy"),
+            },
+            profile: String::new(),
+            clocks: Vec::new(),
+            due_at: None,
+            calendar: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_permit_names_the_rules_and_the_bundles() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let permitted = permit(&judge, manifest(&[Part::Ind, Part::OffCompelled]), |m| m).unwrap();
+        let rules: Vec<_> = permitted.rules().iter().map(String::as_str).collect();
+        assert_eq!(
+            rules,
+            ["referral-compelled-act", "referral-parts", "reply-envelope"]
+        );
+        assert_eq!(
+            permitted.bundles(),
+            (built_in().digest(), built_in().digest())
+        );
+        assert_eq!(permitted.message().parts.len(), 2);
+    }
+
+    #[test]
+    fn one_part_too_many_denies_the_message_and_is_named() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let denied = permit(&judge, manifest(&[Part::Ind, Part::OffRest]), |m| m).unwrap_err();
+        assert_eq!(denied.code(), "not-permitted");
+        assert_eq!(denied.to_string(), "not permitted: `OFF.rest`");
+        assert!(denied.rules().contains("offence-isolation"));
+    }
+
+    #[test]
+    fn a_message_that_declares_no_part_still_discloses_its_envelope() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let mut empty = manifest(&[]);
+        empty.facts.purpose = Purpose::XImmEnf;
+        let denied = permit(&judge, empty, |m| m).unwrap_err();
+        assert!(denied.rules().contains("never-purpose"));
+    }
+
+    #[test]
+    fn a_manifest_decided_under_another_bundle_is_refused() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let mut other = manifest(&[Part::Ind]);
+        other.versions.recipient_bundle = Digest::of(b"another");
+        assert_eq!(
+            permit(&judge, other, |m| m).unwrap_err().code(),
+            "bundle-not-current"
+        );
     }
 }

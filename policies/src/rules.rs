@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, EntityUid, Policy, PolicyId,
-    PolicySet, Request, ResourceConstraint, ValidationMode, Validator,
+    ActionConstraint, AuthorizationError, Authorizer, Context, Decision, Effect, Entities,
+    EntityUid, Policy, PolicyId, PolicySet, Request, ResourceConstraint, ValidationMode, Validator,
 };
 use waypost_proto::id::Digest;
 use waypost_proto::vocabulary::{Part, Purpose};
@@ -134,7 +134,10 @@ fn annotation(
 fn is_id(id: &str) -> bool {
     id.len() <= 64
         && id.split('-').all(|word| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
 }
 
@@ -142,11 +145,17 @@ fn describe(policy: &Policy, file: &str) -> Result<Rule, RuleError> {
     let position = policy.id().to_string();
     let id = annotation(policy, "id", file, &position)?;
     if !is_id(&id) {
-        return Err(RuleError::Id { file: file.to_owned(), policy: position });
+        return Err(RuleError::Id {
+            file: file.to_owned(),
+            policy: position,
+        });
     }
     let forbids = policy.effect() == Effect::Forbid;
-    let advice =
-        if forbids { annotation(policy, "advice", file, &id)? } else { String::new() };
+    let advice = if forbids {
+        annotation(policy, "advice", file, &id)?
+    } else {
+        String::new()
+    };
     Ok(Rule {
         source: annotation(policy, "source", file, &id)?,
         basis: annotation(policy, "basis", file, &id)?,
@@ -159,10 +168,12 @@ fn describe(policy: &Policy, file: &str) -> Result<Rule, RuleError> {
 
 /// The policies of one file, each under the id that its annotation gives it.
 fn parse(file: &str, text: &str) -> Result<Vec<(Rule, Policy)>, RuleError> {
-    let set: PolicySet = text.parse().map_err(|e: cedar_policy::ParseErrors| RuleError::Syntax {
-        file: file.to_owned(),
-        detail: e.to_string(),
-    })?;
+    let set: PolicySet =
+        text.parse()
+            .map_err(|e: cedar_policy::ParseErrors| RuleError::Syntax {
+                file: file.to_owned(),
+                detail: e.to_string(),
+            })?;
     if let Some(template) = set.templates().next() {
         return Err(RuleError::Template {
             file: file.to_owned(),
@@ -222,7 +233,13 @@ impl Rules {
             return Err(faults);
         }
         let slices = slice(&names, &whole).map_err(|e| vec![e.into()])?;
-        Ok(Self { names, digest: bundle.digest(), rules, whole, slices })
+        Ok(Self {
+            names,
+            digest: bundle.digest(),
+            rules,
+            whole,
+            slices,
+        })
     }
 
     /// The bundle's digest.
@@ -287,13 +304,16 @@ impl Rules {
         let failed: Vec<_> = response
             .diagnostics()
             .errors()
-            .filter_map(|error| self.by_id(error.policy_id()))
+            .filter_map(|AuthorizationError::PolicyEvaluationError(e)| self.by_id(e.policy_id()))
             .collect();
         if response.diagnostics().errors().next().is_some() {
             return Ok(Answer::Failed(failed));
         }
-        let mut reasons: Vec<_> =
-            response.diagnostics().reason().filter_map(|id| self.by_id(id)).collect();
+        let mut reasons: Vec<_> = response
+            .diagnostics()
+            .reason()
+            .filter_map(|id| self.by_id(id))
+            .collect();
         reasons.sort();
         Ok(match response.decision() {
             Decision::Allow => Answer::Allow(reasons),
@@ -314,13 +334,19 @@ fn validate(
 ) -> Vec<RuleError> {
     let result = Validator::new(names.schema.clone()).validate(policies, ValidationMode::Strict);
     let invalid = |id: &PolicyId, detail: String| RuleError::Invalid {
-        file: rules.get(AsRef::<str>::as_ref(id)).map_or_else(String::new, |r| r.file.clone()),
+        file: rules
+            .get(AsRef::<str>::as_ref(id))
+            .map_or_else(String::new, |r| r.file.clone()),
         policy: id.to_string(),
         detail,
     };
     // A warning tells of a policy that can never apply, or of confusable characters: a fault here.
-    let errors = result.validation_errors().map(|e| invalid(e.policy_id(), e.to_string()));
-    let warnings = result.validation_warnings().map(|w| invalid(w.policy_id(), w.to_string()));
+    let errors = result
+        .validation_errors()
+        .map(|e| invalid(e.policy_id(), e.to_string()));
+    let warnings = result
+        .validation_warnings()
+        .map(|w| invalid(w.policy_id(), w.to_string()));
     errors.chain(warnings).collect()
 }
 
@@ -351,7 +377,13 @@ fn slice(
     let group = names.group();
     let policies: Vec<_> = whole
         .policies()
-        .map(|policy| (policy, policy.action_constraint(), policy.resource_constraint()))
+        .map(|policy| {
+            (
+                policy,
+                policy.action_constraint(),
+                policy.resource_constraint(),
+            )
+        })
         .collect();
     let mut shared: BTreeMap<BTreeSet<PolicyId>, Arc<PolicySet>> = BTreeMap::new();
     let mut slices = BTreeMap::new();
@@ -377,4 +409,117 @@ fn slice(
         }
     }
     Ok(slices)
+}
+
+#[cfg(test)]
+mod tests {
+    use waypost_proto::vocabulary::Role;
+
+    use super::*;
+    use crate::facts;
+    use crate::fixtures::{
+        adult_who_consents, adult_who_refuses, attested, built_in, built_in_and, child, sender,
+    };
+
+    const NOTES: &str = r#"@source("test") @basis("LB-6E") @advice("none")"#;
+
+    fn faults(text: &str) -> Vec<String> {
+        Rules::check(&built_in_and(text))
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_slice_says_what_the_whole_says() {
+        let rules = built_in();
+        for role in [Role::NrmCa, Role::PolX, Role::ImmEnf, Role::Law, Role::Dsl] {
+            let entities = facts::entities(rules.names(), &attested(role)).unwrap();
+            let sender = facts::sender(rules.names(), &sender(Role::Ngo)).unwrap();
+            for mut facts in [adult_who_consents(), adult_who_refuses(), child()] {
+                for purpose in Purpose::ALL {
+                    facts.purpose = *purpose;
+                    let context = facts::context(rules.names(), &sender, &facts).unwrap();
+                    for part in Part::ALL {
+                        let sliced = rules.ask(*purpose, *part, &context, &entities);
+                        let whole =
+                            rules.ask_of(&rules.whole, *purpose, *part, &context, &entities);
+                        assert_eq!(sliced, whole, "{role} {purpose} {part}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_slice_leaves_out_what_cannot_apply() {
+        let rules = built_in();
+        let slice = |purpose, part| rules.slices[&(purpose, part)].num_of_policies();
+        assert!(slice(Purpose::Invest, Part::Edu) + 5 < rules.rules.len());
+    }
+
+    #[test]
+    fn a_fault_names_its_file_and_policy() {
+        let none = faults("permit (principal, action, resource);");
+        assert_eq!(
+            none,
+            ["`zz-extra.cedar`, policy `policy0`: `@id` is missing or empty"]
+        );
+        let advice = faults(
+            r#"@id("x") @source("test") @basis("LB-6E") forbid (principal, action, resource);"#,
+        );
+        assert_eq!(
+            advice,
+            ["`zz-extra.cedar`, policy `x`: `@advice` is missing or empty"]
+        );
+        let twice = faults(&format!(
+            r#"@id("never-purpose") {NOTES} forbid (principal, action, resource);"#
+        ));
+        assert_eq!(
+            twice,
+            [
+                "`zz-extra.cedar`, policy `never-purpose`: `forbid/purpose.cedar` holds a policy of that id"
+            ]
+        );
+        let unknown = faults(&format!(
+            r#"@id("x") {NOTES} permit (principal, action, resource == Waypost::Part::"SECRET");"#
+        ));
+        assert!(
+            unknown[0].starts_with("`zz-extra.cedar`, policy `x`: "),
+            "{unknown:?}"
+        );
+    }
+
+    #[test]
+    fn what_must_not_be_asked_cannot_be_written() {
+        // PROP-06(b): co-operation and crime references are no facts.
+        for fact in ["willing_to_cooperate", "crime_reference"] {
+            let text = format!(
+                r#"@id("x") {NOTES} permit (principal, action, resource)
+                   when {{ context.manifest has {fact} }};"#
+            );
+            assert!(!faults(&text).is_empty(), "{fact}");
+        }
+    }
+
+    #[test]
+    fn templates_syntax_errors_and_policies_that_never_apply_are_refused() {
+        let template = faults(&format!(
+            r#"@id("x") {NOTES} permit (principal == ?principal, action, resource);"#
+        ));
+        assert!(template[0].contains("holds a template"), "{template:?}");
+        assert!(faults("permit (")[0].starts_with("`zz-extra.cedar` does not parse"));
+        let never = faults(&format!(
+            r#"@id("x") {NOTES} permit (principal, action, resource) when {{ false }};"#
+        ));
+        assert_eq!(never.len(), 1, "{never:?}");
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let text = r#"permit (principal, action, resource);"#;
+        let bundle = Bundle::new([("a.cedar", text), ("b.cedar", text)]).unwrap();
+        assert_eq!(Rules::check(&bundle).unwrap_err().len(), 2);
+    }
 }
