@@ -19,6 +19,10 @@ pub mod facts;
 pub mod judge;
 pub mod permit;
 
+mod counterexample;
+pub mod prove;
+pub mod theorem;
+
 pub mod schema;
 
 #[cfg(test)]
@@ -28,4 +32,5 @@ pub use bundle::{Bundle, BundleError};
 pub use facts::{RecipientDesk, SenderFacts, Zone};
 pub use judge::{Cause, Decision, Judge, Objection, Side};
 pub use permit::{Denied, Permitted, permit};
+pub use prove::prove;
 pub use rules::{Rule, RuleError, Rules};

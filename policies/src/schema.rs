@@ -77,6 +77,11 @@ impl Names {
         entity(&self.action, "disclose")
     }
 
+    /// Whether the action is a disclosure.
+    pub(crate) fn is_disclosure(&self, action: &EntityUid) -> bool {
+        action.type_name() == &self.action && action.id().unescaped().parse::<Purpose>().is_ok()
+    }
+
     pub(crate) fn part(&self, part: Part) -> EntityUid {
         entity(&self.part, part.code())
     }
