@@ -8,7 +8,31 @@ pub mod limit;
 pub mod id;
 pub mod vocabulary;
 
+pub mod kind;
+
+pub mod catalogue;
+pub mod taxonomy;
+
+pub mod form;
+
 pub mod context;
 pub mod manifest;
+
+pub mod draft;
+pub mod truthful;
+
+pub mod case;
+pub mod reason;
+
+pub mod merkle;
+
+pub mod note;
+
+pub mod checkpoint;
+pub mod tlog_proof;
+
+pub mod entry;
+
+pub mod strict;
 
 pub mod wire;
