@@ -11,4 +11,11 @@ pub mod vocabulary;
 pub mod context;
 pub mod manifest;
 
+pub mod merkle;
+
+pub mod note;
+
+pub mod checkpoint;
+pub mod tlog_proof;
+
 pub mod wire;

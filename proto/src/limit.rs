@@ -29,6 +29,10 @@ pub const NOTE_BYTES: usize = 16 * 1024;
 pub const PROOF_BYTES: usize = 32 * 1024;
 /// Hashes of one inclusion or consistency proof: enough for 2^62 leaves.
 pub const PROOF_HASHES: usize = 126;
+/// The name of a note's key.
+pub const NOTE_NAME_BYTES: usize = 255;
+/// The text of a checkpoint, extension lines included.
+pub const CHECKPOINT_TEXT_BYTES: usize = 2 * 1024;
 /// Signature lines of one note.
 pub const NOTE_SIGNATURES: usize = 16;
 /// A signed roster, encoded.
