@@ -11,4 +11,6 @@ pub mod vocabulary;
 pub mod context;
 pub mod manifest;
 
+pub mod tls;
+
 pub mod wire;
