@@ -4,6 +4,14 @@
 //! that does I/O around them. Out of scope: what a valid message is (`waypost-proto`) and which
 //! disclosures are allowed (`waypost-policies`).
 
+pub mod config;
+pub mod files;
+pub mod setup;
+
+pub mod rpc;
+pub mod server;
+pub mod tls;
+
 pub mod clock;
 pub mod limit;
 pub mod store;
