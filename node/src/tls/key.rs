@@ -21,7 +21,7 @@ const SECRET_BYTES: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// One of the two files.
-    #[error("the TLS key's files")]
+    #[error("this node's TLS key, which `waypost-node init` makes")]
     File {
         /// Which, and why.
         #[source]
