@@ -275,7 +275,7 @@ async fn a_connection_that_never_finishes_its_handshake_is_dropped_and_blocks_no
     let (server, client) = (identity(), identity());
     let bounds = Bounds {
         handshakes: 1,
-        handshake: Duration::from_millis(200),
+        handshake: Duration::from_secs(1),
         ..BOUNDS
     };
     let (address, listener) = peers(&server, only(&client), bounds).await;
