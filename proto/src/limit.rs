@@ -11,6 +11,12 @@ pub const BODY_BYTES: usize = 256 * 1024;
 pub const PAYLOAD_BYTES: usize = 192 * 1024;
 /// A detached signature.
 pub const SIGNATURE_BYTES: usize = 8 * 1024;
+/// Encryption subkeys of one certificate.
+pub const ENCRYPTION_KEYS: usize = 8;
+/// Recipients of one body.
+pub const RECIPIENTS: usize = 4;
+/// A certificate's user id.
+pub const USER_ID_BYTES: usize = 256;
 /// An OpenPGP certificate.
 pub const CERTIFICATE_BYTES: usize = 64 * 1024;
 /// Encryption subkeys of one certificate.
@@ -35,6 +41,10 @@ pub const NOTE_BYTES: usize = 16 * 1024;
 pub const PROOF_BYTES: usize = 32 * 1024;
 /// Hashes of one inclusion or consistency proof: enough for 2^62 leaves.
 pub const PROOF_HASHES: usize = 126;
+/// The name of a note's key.
+pub const NOTE_NAME_BYTES: usize = 255;
+/// The text of a checkpoint, extension lines included.
+pub const CHECKPOINT_TEXT_BYTES: usize = 2 * 1024;
 /// Signature lines of one note.
 pub const NOTE_SIGNATURES: usize = 16;
 /// A signed roster, encoded.
@@ -55,6 +65,14 @@ pub const BUNDLE_FILES: usize = 64;
 pub const MANIFEST_PARTS: usize = 64;
 /// Legal bases of one manifest.
 pub const MANIFEST_BASES: usize = 16;
+/// A TLS certificate, DER.
+pub const TLS_CERTIFICATE_BYTES: usize = 4 * 1024;
+/// One gRPC message between nodes: an envelope with its evidence, or a bundle.
+pub const PEER_CALL_BYTES: usize = 2 * 1024 * 1024;
+/// One gRPC message between a node and a desk: a roster with the certificates of its officers.
+pub const DESK_CALL_BYTES: usize = 16 * 1024 * 1024;
+/// What an agency hands to its host, encoded.
+pub const REGISTRATION_BYTES: usize = DESK_CALL_BYTES;
 
 /// How long a message may wait for delivery unless its header says otherwise.
 pub const EXPIRY_SECONDS: u64 = 72 * 3600;
