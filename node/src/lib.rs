@@ -6,5 +6,8 @@
 
 pub mod clock;
 pub mod limit;
+
+pub mod body;
+pub mod sequencer;
 pub mod store;
 pub mod vault;

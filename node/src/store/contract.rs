@@ -125,6 +125,8 @@ spaces! {
     LogNode = 2,
     /// Entries of a log, by epoch and index.
     LogEntry = 3,
+    /// The agencies whose logs are here, by id: node-wide.
+    Agency = 4,
     /// Where a body's key is in the vault, by message id.
     Body = 8,
     /// A body's ciphertext, by message id and chunk number.
@@ -198,6 +200,19 @@ impl Key {
             [_, space, rest @ ..] => (name, Space::from_code(*space), rest),
             _ => (name, None, &[]),
         }
+    }
+
+    /// Its space; nothing if a newer version wrote it.
+    #[must_use]
+    pub fn space(&self) -> Option<Space> {
+        self.split().1
+    }
+
+    /// Whether it is a record of `agency` or of the node itself, and so not of another agency.
+    #[must_use]
+    pub fn is_open_to(&self, agency: &AgencyId) -> bool {
+        let name = self.split().0;
+        name.is_empty() || name == agency.as_str().as_bytes()
     }
 
     /// The key without owner and space.
@@ -303,10 +318,21 @@ impl KeyRange {
         self
     }
 
+    /// Whether its keys are `agency`'s or the node's own.
+    #[must_use]
+    pub fn is_open_to(&self, agency: &AgencyId) -> bool {
+        self.start.is_open_to(agency)
+    }
+
     /// Whether it holds `key`.
     #[must_use]
     pub fn contains(&self, key: &Key) -> bool {
         self.start <= *key && *key < self.end
+    }
+
+    /// The first key that it could hold.
+    pub(crate) const fn first(&self) -> &Key {
+        &self.start
     }
 
     /// Its bounds, or nothing if no key fits between them.
