@@ -82,17 +82,28 @@ pub fn read(
     message: MessageId,
 ) -> Result<Option<Vec<u8>>, BodyError> {
     let store_error = |source| BodyError::Store { message, source };
-    let Some(record) = store.get(&record_key(agency, message)).map_err(store_error)? else {
+    let Some(record) = store
+        .get(&record_key(agency, message))
+        .map_err(store_error)?
+    else {
         return Ok(None);
     };
     let record = Record::from_bytes(&record).ok_or(BodyError::Damaged { message })?;
     let mut sealed = Vec::new();
     for chunk in 0..record.chunks {
-        let found = store.get(&chunk_key(agency, message, chunk)).map_err(store_error)?;
+        let found = store
+            .get(&chunk_key(agency, message, chunk))
+            .map_err(store_error)?;
         let Some(found) = found else {
             // Erased between two reads, or lost.
-            let still = store.get(&record_key(agency, message)).map_err(store_error)?;
-            return if still.is_none() { Ok(None) } else { Err(BodyError::Damaged { message }) };
+            let still = store
+                .get(&record_key(agency, message))
+                .map_err(store_error)?;
+            return if still.is_none() {
+                Ok(None)
+            } else {
+                Err(BodyError::Damaged { message })
+            };
         };
         sealed.extend_from_slice(&found);
     }
@@ -103,7 +114,10 @@ pub fn read(
 }
 
 /// The slots of every body in the store: what [`Vault::sweep`] keeps.
-pub(crate) fn live_slots(store: &dyn Store, agencies: &[AgencyId]) -> Result<BTreeSet<Slot>, StoreError> {
+pub(crate) fn live_slots(
+    store: &dyn Store,
+    agencies: &[AgencyId],
+) -> Result<BTreeSet<Slot>, StoreError> {
     let mut live = BTreeSet::new();
     for agency in agencies {
         for row in rows(store, &KeyRange::of(agency, Space::Body, &[])) {

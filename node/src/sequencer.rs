@@ -180,14 +180,23 @@ impl Sequencer {
         let swept = vault.sweep(&live).map_err(StartError::Vault)?;
 
         let (appended, _) = broadcast::channel(limit::NOTICES);
-        let engine = Engine::load(store, vault, clock, logs, appended.clone()).map_err(StartError::Log)?;
+        let engine =
+            Engine::load(store, vault, clock, logs, appended.clone()).map_err(StartError::Log)?;
         let (queue, requests) = mpsc::channel(limit::QUEUE_TRANSACTIONS);
         let (told, health) = watch::channel(Health::Running);
         let thread = thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || engine.serve(requests, &told))
             .map_err(StartError::Thread)?;
-        Ok(Self { handle: Handle { queue, appended, health }, thread, swept })
+        Ok(Self {
+            handle: Handle {
+                queue,
+                appended,
+                health,
+            },
+            thread,
+            swept,
+        })
     }
 
     /// To give it work.
@@ -207,7 +216,9 @@ impl Sequencer {
         // Both fail only if it has ended already.
         let _ = self.handle.queue.send(Request::Stop).await;
         let mut health = self.handle.health.clone();
-        let _ = health.wait_for(|health| !matches!(health, Health::Running)).await;
+        let _ = health
+            .wait_for(|health| !matches!(health, Health::Running))
+            .await;
         // The thread is at its last line.
         let _ = self.thread.join();
     }
@@ -236,7 +247,7 @@ impl Handle {
         &self,
         agency: &AgencyId,
         transaction: F,
-    ) -> impl Future<Output = Result<Committed<T>, Abort<R>>> + Send + 'static
+    ) -> impl Future<Output = Result<Committed<T>, Abort<R>>> + Send + use<T, R, F>
     where
         T: Send + 'static,
         R: Send + 'static,
@@ -246,10 +257,16 @@ impl Handle {
         let agency = agency.clone();
         async move {
             let (reply, answer) = oneshot::channel();
-            let work = Transaction { closure: Some(transaction), result: None, reply };
+            let work = Transaction {
+                closure: Some(transaction),
+                result: None,
+                reply,
+            };
             let sent = queue.send(Request::Run(agency, Box::new(work))).await;
             sent.map_err(|_| SequenceError::Stopped)?;
-            answer.await.unwrap_or(Err(Abort::Failed(SequenceError::Gone)))
+            answer
+                .await
+                .unwrap_or(Err(Abort::Failed(SequenceError::Gone)))
         }
     }
 
@@ -261,11 +278,14 @@ impl Handle {
     }
 
     /// Returns when the sequencer has failed: the process must end. Waits for ever if it was shut down.
-    pub fn failed(&self) -> impl Future<Output = SequenceError> + Send + 'static {
+    pub fn failed(&self) -> impl Future<Output = SequenceError> + Send + use<> {
         let mut health = self.health.clone();
         async move {
-            match health.wait_for(|health| !matches!(health, Health::Running)).await.as_deref() {
-                Ok(Health::Failed(error)) => error.clone(),
+            let ended = health
+                .wait_for(|health| !matches!(health, Health::Running))
+                .await;
+            match ended.map(|health| health.clone()) {
+                Ok(Health::Failed(error)) => error,
                 Ok(_) => std::future::pending().await,
                 Err(_) => SequenceError::Gone,
             }

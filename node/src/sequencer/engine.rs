@@ -48,21 +48,44 @@ impl Live {
     fn load(store: &dyn Store, config: LogConfig) -> Result<Self, LogError> {
         let agency = &config.agency;
         let Some((head, stored)) = Head::load(store, agency)? else {
-            return Err(LogError::Absent { agency: agency.clone() });
+            return Err(LogError::Absent {
+                agency: agency.clone(),
+            });
         };
         if head.epoch != config.epoch {
             let (agency, stored, configured) = (agency.clone(), head.epoch, config.epoch);
-            return Err(LogError::Epoch { agency, stored, configured });
+            return Err(LogError::Epoch {
+                agency,
+                stored,
+                configured,
+            });
         }
-        let signed = SignedCheckpoint::verify(&head.checkpoint, config.signer.verifier())
-            .map_err(|source| LogError::Checkpoint { agency: agency.clone(), source })?;
-        let nodes = StoredNodes { store, agency, epoch: head.epoch };
-        let frontier = Frontier::load(head.size, &nodes).map_err(|error| tree_error(agency, error))?;
+        let signed = SignedCheckpoint::verify(&head.checkpoint, config.signer.verifier()).map_err(
+            |source| LogError::Checkpoint {
+                agency: agency.clone(),
+                source,
+            },
+        )?;
+        let nodes = StoredNodes {
+            store,
+            agency,
+            epoch: head.epoch,
+        };
+        let frontier =
+            Frontier::load(head.size, &nodes).map_err(|error| tree_error(agency, error))?;
         let root = frontier.root();
         if signed.size() != head.size || *signed.root() != head.root || root != head.root {
-            return Err(LogError::Damaged { agency: agency.clone(), what: "its root" });
+            return Err(LogError::Damaged {
+                agency: agency.clone(),
+                what: "its root",
+            });
         }
-        Ok(Self { config, head, stored, frontier })
+        Ok(Self {
+            config,
+            head,
+            stored,
+            frontier,
+        })
     }
 }
 
@@ -126,11 +149,21 @@ impl Engine {
             let agency = config.agency.clone();
             logs.insert(agency, Live::load(&*store, config)?);
         }
-        Ok(Self { store, vault, clock, logs, appended })
+        Ok(Self {
+            store,
+            vault,
+            clock,
+            logs,
+            appended,
+        })
     }
 
     /// Serves until it is told to stop, nobody can ask any more, or something failed.
-    pub(super) fn serve(mut self, mut queue: mpsc::Receiver<Request>, health: &watch::Sender<Health>) {
+    pub(super) fn serve(
+        mut self,
+        mut queue: mpsc::Receiver<Request>,
+        health: &watch::Sender<Health>,
+    ) {
         while let Some(request) = queue.blocking_recv() {
             if let Err(error) = self.round(request, &mut queue) {
                 // Nothing more is run or signed. Whoever still waits learns it now.
@@ -148,7 +181,11 @@ impl Engine {
     }
 
     /// One commit: `first`, and whatever else waits.
-    fn round(&mut self, first: Request, queue: &mut mpsc::Receiver<Request>) -> Result<(), SequenceError> {
+    fn round(
+        &mut self,
+        first: Request,
+        queue: &mut mpsc::Receiver<Request>,
+    ) -> Result<(), SequenceError> {
         let mut pending = Pending::default();
         let mut next = Some(first);
         while let Some(request) = next {
@@ -162,7 +199,11 @@ impl Engine {
                     }
                 }
             }
-            next = if pending.is_full() { None } else { queue.try_recv().ok() };
+            next = if pending.is_full() {
+                None
+            } else {
+                queue.try_recv().ok()
+            };
         }
         self.commit(pending)
     }
@@ -194,7 +235,9 @@ impl Engine {
             fatal: None,
         };
         let keep = work.run(&mut tx);
-        let Tx { staged, fatal, now, .. } = tx;
+        let Tx {
+            staged, fatal, now, ..
+        } = tx;
         if let Some(error) = fatal {
             let error = SequenceError::Tx(error);
             work.answer(Err(error.clone()));
@@ -214,14 +257,30 @@ impl Engine {
             }
         }
         // A rejection waits for the commit too: it may rest on what is not durable yet.
-        let count = if keep { self.join(live, staged, now, pending) } else { 0 };
-        pending.waiting.push(Waiting { agency, work, first: size, count, time: now });
+        let count = if keep {
+            self.join(live, staged, now, pending)
+        } else {
+            0
+        };
+        pending.waiting.push(Waiting {
+            agency,
+            work,
+            first: size,
+            count,
+            time: now,
+        });
         Ok(())
     }
 
     /// Adds what a transaction staged, and its entries' nodes, to the batch. Returns how many entries.
     fn join(&self, live: &Live, staged: Staged, now: Timestamp, pending: &mut Pending) -> u64 {
-        let Staged { writes, entries, sealed, erased, bytes } = staged;
+        let Staged {
+            writes,
+            entries,
+            sealed,
+            erased,
+            bytes,
+        } = staged;
         let count = entries.len() as u64;
         pending.writes.extend(writes);
         pending.sealed.extend(sealed);
@@ -235,13 +294,18 @@ impl Engine {
         let log = pending
             .logs
             .entry(agency.clone())
-            .or_insert_with(|| Advanced { frontier: live.frontier.clone(), time: now });
+            .or_insert_with(|| Advanced {
+                frontier: live.frontier.clone(),
+                time: now,
+            });
         log.time = now;
         for entry in entries {
             let key = entry_key(agency, epoch, log.frontier.size());
             for (level, index, hash) in log.frontier.append(merkle::leaf_hash(&entry)) {
                 let node = hash.as_bytes().to_vec();
-                pending.writes.insert(node_key(agency, epoch, level, index), Some(node));
+                pending
+                    .writes
+                    .insert(node_key(agency, epoch, level, index), Some(node));
             }
             pending.writes.insert(key, Some(entry));
         }
@@ -292,7 +356,10 @@ impl Engine {
                 live.head = head;
                 live.stored = stored;
                 // Nobody may be listening.
-                let _ = self.appended.send(Appended { agency, size: live.head.size });
+                let _ = self.appended.send(Appended {
+                    agency,
+                    size: live.head.size,
+                });
             }
         }
         // Crash before or in this step: keys whose bodies' records are gone. The next start sweeps them.
@@ -346,7 +413,14 @@ impl Engine {
 
     /// Answers every caller from the heads as they are now.
     fn answer(&self, pending: Pending) {
-        for Waiting { agency, work, first, count, time } in pending.waiting {
+        for Waiting {
+            agency,
+            work,
+            first,
+            count,
+            time,
+        } in pending.waiting
+        {
             let outcome = match self.logs.get(&agency) {
                 Some(live) => Ok(Done {
                     entries: first..first.saturating_add(count),

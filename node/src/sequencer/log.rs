@@ -77,7 +77,9 @@ pub enum LogError {
         asked: u64,
     },
     /// What is stored is not a log.
-    #[error("the log of `{agency}` is damaged ({what}): restore the data folder from a backup and begin a new epoch")]
+    #[error(
+        "the log of `{agency}` is damaged ({what}): restore the data folder from a backup and begin a new epoch"
+    )]
     Damaged {
         /// The agency.
         agency: AgencyId,
@@ -111,9 +113,16 @@ impl LogConfig {
     pub fn new(agency: AgencyId, epoch: u32, signer: NoteSigner) -> Result<Self, LogError> {
         let name = signer.verifier().name();
         if *name == KeyName::of_log(&agency) {
-            Ok(Self { agency, epoch, signer })
+            Ok(Self {
+                agency,
+                epoch,
+                signer,
+            })
         } else {
-            Err(LogError::Key { agency, name: name.clone() })
+            Err(LogError::Key {
+                agency,
+                name: name.clone(),
+            })
         }
     }
 }
@@ -179,8 +188,13 @@ impl Head {
     }
 
     /// The stored head of `agency`'s log, and its exact bytes.
-    pub(super) fn load(store: &dyn Store, agency: &AgencyId) -> Result<Option<(Self, Vec<u8>)>, LogError> {
-        let found = store.get(&Self::key(agency)).map_err(|source| failed(agency, source))?;
+    pub(super) fn load(
+        store: &dyn Store,
+        agency: &AgencyId,
+    ) -> Result<Option<(Self, Vec<u8>)>, LogError> {
+        let found = store
+            .get(&Self::key(agency))
+            .map_err(|source| failed(agency, source))?;
         let Some(bytes) = found else {
             return Ok(None);
         };
@@ -203,7 +217,12 @@ pub(super) fn node_key(agency: &AgencyId, epoch: u32, level: u8, index: u64) -> 
 
 /// The exact bytes of an entry.
 pub(super) fn encode_entry(time: Timestamp, event: wire::log_entry::Event) -> Vec<u8> {
-    wire::LogEntry { version: ENTRY_VERSION, time: time.0, event: Some(event) }.encode_to_vec()
+    wire::LogEntry {
+        version: ENTRY_VERSION,
+        time: time.0,
+        event: Some(event),
+    }
+    .encode_to_vec()
 }
 
 /// The stored nodes of one epoch.
@@ -218,23 +237,36 @@ impl Nodes for StoredNodes<'_> {
 
     fn node(&self, level: u8, index: u64) -> Result<Digest, LogError> {
         let key = node_key(self.agency, self.epoch, level, index);
-        let found = self.store.get(&key).map_err(|source| failed(self.agency, source))?;
+        let found = self
+            .store
+            .get(&key)
+            .map_err(|source| failed(self.agency, source))?;
         let found = found.ok_or_else(|| damaged(self.agency, "a node is missing"))?;
         Digest::try_from(found.as_slice()).map_err(|_| damaged(self.agency, "a node"))
     }
 }
 
 fn failed(agency: &AgencyId, source: StoreError) -> LogError {
-    LogError::Store { agency: agency.clone(), source }
+    LogError::Store {
+        agency: agency.clone(),
+        source,
+    }
 }
 
 fn damaged(agency: &AgencyId, what: &'static str) -> LogError {
-    LogError::Damaged { agency: agency.clone(), what }
+    LogError::Damaged {
+        agency: agency.clone(),
+        what,
+    }
 }
 
 /// Why a proof was not made: what the nodes say, or that there are none to ask for.
 pub(super) fn tree_error(agency: &AgencyId, error: TreeError<LogError>) -> LogError {
-    let beyond = |size, asked| LogError::Beyond { agency: agency.clone(), size, asked };
+    let beyond = |size, asked| LogError::Beyond {
+        agency: agency.clone(),
+        size,
+        asked,
+    };
     match error {
         TreeError::Node { source, .. } => source,
         TreeError::Index { index, size } => beyond(size, index.saturating_add(1)),
@@ -253,7 +285,10 @@ pub fn create_log(store: &dyn Store, config: &LogConfig, now: Timestamp) -> Resu
     let (expected, previous) = match Head::load(store, agency)? {
         None => (Expected::Absent, None),
         Some((head, _)) if head.epoch >= config.epoch => {
-            return Err(LogError::Exists { agency: agency.clone(), epoch: head.epoch });
+            return Err(LogError::Exists {
+                agency: agency.clone(),
+                epoch: head.epoch,
+            });
         }
         Some((head, bytes)) => (Expected::Value(bytes), Some(head)),
     };
@@ -269,14 +304,22 @@ pub fn create_log(store: &dyn Store, config: &LogConfig, now: Timestamp) -> Resu
     batch.expect(Head::key(agency), expected);
     let mut frontier = Frontier::empty();
     for (level, index, hash) in frontier.append(merkle::leaf_hash(&entry)) {
-        batch.put(node_key(agency, config.epoch, level, index), hash.as_bytes().to_vec());
+        batch.put(
+            node_key(agency, config.epoch, level, index),
+            hash.as_bytes().to_vec(),
+        );
     }
     batch.put(entry_key(agency, config.epoch, 0), entry);
     let head = Head::sign(config, time, &frontier);
     batch.put(Head::key(agency), head.to_bytes());
-    batch.put(Key::node(Space::Agency, agency.as_str().as_bytes()), Vec::new());
+    batch.put(
+        Key::node(Space::Agency, agency.as_str().as_bytes()),
+        Vec::new(),
+    );
     // Crash before or in this step: no log, or a whole one with its genesis; the command is repeated.
-    store.commit(batch).map_err(|source| failed(agency, source))?;
+    store
+        .commit(batch)
+        .map_err(|source| failed(agency, source))?;
     Ok(head)
 }
 
@@ -288,7 +331,9 @@ pub fn agencies(store: &dyn Store) -> Result<Vec<AgencyId>, StoreError> {
     let mut found = Vec::new();
     for row in rows(store, &KeyRange::node(Space::Agency, &[])) {
         let (key, _) = row?;
-        let id = std::str::from_utf8(key.rest()).ok().and_then(|id| id.parse().ok());
+        let id = std::str::from_utf8(key.rest())
+            .ok()
+            .and_then(|id| id.parse().ok());
         found.extend(id);
     }
     Ok(found)
@@ -315,7 +360,9 @@ impl Log {
     pub fn head(&self) -> Result<Head, LogError> {
         match Head::load(&*self.store, &self.agency)? {
             Some((head, _)) => Ok(head),
-            None => Err(LogError::Absent { agency: self.agency.clone() }),
+            None => Err(LogError::Absent {
+                agency: self.agency.clone(),
+            }),
         }
     }
 
@@ -347,7 +394,10 @@ impl Log {
         let keys = KeyRange::of(&self.agency, Space::LogEntry, &head.epoch.to_be_bytes())
             .from(key(range.start))
             .before(key(range.end.min(head.size)));
-        let page = self.store.scan(&keys, limit::READ_ENTRIES).map_err(|source| failed(&self.agency, source))?;
+        let page = self
+            .store
+            .scan(&keys, limit::READ_ENTRIES)
+            .map_err(|source| failed(&self.agency, source))?;
         for ((found, _), index) in page.rows.iter().zip(range) {
             if *found != key(index) {
                 return Err(damaged(&self.agency, "an entry is missing"));
@@ -395,7 +445,10 @@ impl Log {
             entry: self.entry_of(&head, index)?,
             proof: proof.encode(),
             consistency_from,
-            consistency: consistency.iter().map(|hash| hash.as_bytes().to_vec()).collect(),
+            consistency: consistency
+                .iter()
+                .map(|hash| hash.as_bytes().to_vec())
+                .collect(),
         })
     }
 
@@ -419,14 +472,22 @@ impl Log {
     }
 
     fn nodes(&self, head: &Head) -> StoredNodes<'_> {
-        StoredNodes { store: &*self.store, agency: &self.agency, epoch: head.epoch }
+        StoredNodes {
+            store: &*self.store,
+            agency: &self.agency,
+            epoch: head.epoch,
+        }
     }
 
     fn within(&self, head: &Head, asked: u64) -> Result<(), LogError> {
         if asked <= head.size {
             Ok(())
         } else {
-            Err(LogError::Beyond { agency: self.agency.clone(), size: head.size, asked })
+            Err(LogError::Beyond {
+                agency: self.agency.clone(),
+                size: head.size,
+                asked,
+            })
         }
     }
 }

@@ -131,7 +131,12 @@ impl Tx<'_> {
         if !key.is_open_to(self.agency) {
             return Err(TxError::Foreign { key: key.clone() });
         }
-        if let Some(value) = self.staged.writes.get(key).or_else(|| self.earlier.get(key)) {
+        if let Some(value) = self
+            .staged
+            .writes
+            .get(key)
+            .or_else(|| self.earlier.get(key))
+        {
             return Ok(value.clone());
         }
         let found = self.store.get(key).map_err(TxError::Store);
@@ -144,7 +149,9 @@ impl Tx<'_> {
     /// [`TxError::Foreign`] or [`TxError::Store`].
     pub fn scan(&mut self, range: &KeyRange, count: usize) -> Result<Page, TxError> {
         if !range.is_open_to(self.agency) {
-            return Err(TxError::Foreign { key: range.first().clone() });
+            return Err(TxError::Foreign {
+                key: range.first().clone(),
+            });
         }
         let committed = rows(self.store, range);
         let earlier = overlaid(range, committed, self.earlier);
@@ -197,7 +204,10 @@ impl Tx<'_> {
         }
         // Not sealed only to find that it is too large.
         self.fits(body.len())?;
-        let sealed = self.vault.put(self.agency, message, body).map_err(TxError::Vault);
+        let sealed = self
+            .vault
+            .put(self.agency, message, body)
+            .map_err(TxError::Vault);
         let sealed = self.noting(sealed)?;
         self.staged.sealed.push(sealed.slot);
         let mut chunks = 0;
@@ -205,7 +215,16 @@ impl Tx<'_> {
             self.stage(body::chunk_key(self.agency, message, chunks), Some(chunk))?;
             chunks = chunks.saturating_add(1);
         }
-        self.stage(record_key, Some(Record { slot: sealed.slot, chunks }.to_bytes()))
+        self.stage(
+            record_key,
+            Some(
+                Record {
+                    slot: sealed.slot,
+                    chunks,
+                }
+                .to_bytes(),
+            ),
+        )
     }
 
     /// Stages the erasure of the body of `message`: its key is destroyed once the commit is durable,
@@ -248,7 +267,8 @@ impl Tx<'_> {
     }
 
     fn stage(&mut self, key: Key, value: Option<Vec<u8>>) -> Result<(), TxError> {
-        let too_large = |what, bytes, limit| Err(TxError::Store(StoreError::TooLarge { what, bytes, limit }));
+        let too_large =
+            |what, bytes, limit| Err(TxError::Store(StoreError::TooLarge { what, bytes, limit }));
         let key_bytes = key.as_bytes().len();
         let value_bytes = value.as_ref().map_or(0, Vec::len);
         // Found here, it costs this transaction and not its whole batch.
@@ -271,7 +291,11 @@ impl Tx<'_> {
 
     const fn fits(&self, more: usize) -> Result<(), TxError> {
         let bytes = self.staged.bytes.saturating_add(more);
-        if bytes <= limit::TRANSACTION_BYTES { Ok(()) } else { Err(TxError::TooLarge { bytes }) }
+        if bytes <= limit::TRANSACTION_BYTES {
+            Ok(())
+        } else {
+            Err(TxError::TooLarge { bytes })
+        }
     }
 
     /// Passes `result` on; the sequencer looks at fatal errors even if the caller does not.

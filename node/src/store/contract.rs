@@ -423,8 +423,8 @@ impl fmt::Debug for Expected {
 /// Writes that are made together, and what must hold before.
 #[derive(Clone, Default)]
 pub struct Batch {
-    expected: Vec<(Key, Expected)>,
-    writes: BTreeMap<Key, Option<Vec<u8>>>,
+    pub(super) expected: Vec<(Key, Expected)>,
+    pub(super) writes: BTreeMap<Key, Option<Vec<u8>>>,
 }
 
 impl Batch {
@@ -458,10 +458,8 @@ impl Batch {
         self.writes.insert(key, None);
     }
 
-    /// What must hold, and what is written; once every bound holds.
-    pub(super) fn checked(
-        self,
-    ) -> Result<(Vec<(Key, Expected)>, BTreeMap<Key, Option<Vec<u8>>>), StoreError> {
+    /// The batch, once every bound holds.
+    pub(super) fn checked(self) -> Result<Self, StoreError> {
         let within = |what, bytes, limit| {
             if bytes <= limit {
                 Ok(())
@@ -479,7 +477,7 @@ impl Batch {
                 .saturating_add(value_bytes);
         }
         within("a commit", total, limit::COMMIT_BYTES)?;
-        Ok((self.expected, self.writes))
+        Ok(self)
     }
 }
 
