@@ -18,4 +18,9 @@ pub mod note;
 pub mod checkpoint;
 pub mod tlog_proof;
 
+pub mod tiles;
+
 pub mod wire;
+
+#[cfg(test)]
+mod vectors;
