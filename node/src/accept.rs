@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waypost_policies::{Denied, Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
+use waypost_policies::{Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
 use waypost_proto::case::{self, Case, Direction};
 use waypost_proto::catalogue::Catalogue;
 use waypost_proto::entry;
@@ -46,13 +46,7 @@ pub(crate) fn permitted(message: Authenticated, sides: &Sides) -> Result<Permitt
     if let Some(part) = header.manifest.parts.iter().find(|p| !ceiling.contains(p)) {
         return Err(Stop::refuse(Reason::NotPermitted, format!("`{}` cannot carry `{part}`", header.kind.code())));
     }
-    permit(&judge, message, |m| &m.header().manifest).map_err(|denied| {
-        let reason = match denied {
-            Denied::Parts(_) => Reason::NotPermitted,
-            Denied::Bundles => Reason::Bundle,
-        };
-        Stop::refuse(reason, denied)
-    })
+    permit(&judge, message, |m| &m.header().manifest).map_err(|denied| Stop::refuse(denied.reason(), denied))
 }
 
 fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
@@ -60,9 +54,11 @@ fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
     let principal =
         RecipientDesk::of(&sides.recipient, &header.recipient.desk, &header.sender.agency).map_err(desk)?;
     let sender = SenderFacts::of(&sides.sender, &header.sender.desk).map_err(desk)?;
-    Judge::new(Arc::clone(&sides.sender_rules), Arc::clone(&sides.recipient_rules), principal, sender).map_err(|error| {
-        tracing::error!(%error, "the policy schema does not fit this build");
-        Stop::Failed
+    Ok(Judge {
+        sender_rules: Arc::clone(&sides.sender_rules),
+        recipient_rules: Arc::clone(&sides.recipient_rules),
+        recipient: principal,
+        sender,
     })
 }
 
