@@ -25,7 +25,7 @@ use crate::id::{Fingerprint, Timestamp};
 /// A hand-over that is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptError {
-    /// It is not sealed to the officer by the administrator.
+    /// It is not sealed to the officer by the administrator, for this use (OPG-51).
     #[error(transparent)]
     Open(#[from] OpenError),
     /// It is sealed to a key that the officer does not have, or not now.

@@ -41,6 +41,7 @@ pub use certificate::{Certificate, CertificateError, Recipient};
 pub use desk_key::{AcceptError, DeskKey};
 pub use key::{KeyError, KeyRole, Passphrase, SecretKey, SigningKey};
 pub use open::{BodyError, OpenError, Outline, open, outline, recipients};
+pub use packets::FramingError;
 pub use policy::{Suite, UnknownSuite};
 pub use seal::{SealError, seal};
 pub use signature::{SignError, VerifyError};
