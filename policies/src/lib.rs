@@ -32,6 +32,8 @@ pub mod schema;
 mod fixtures;
 #[cfg(test)]
 mod matrix;
+#[cfg(test)]
+mod referral;
 
 pub use bundle::{Bundle, BundleError};
 pub use facts::{RecipientDesk, SenderFacts, Zone};
