@@ -136,3 +136,20 @@ fn after_a_failure_every_call_fails_and_the_next_start_reads_the_disk() {
     drop(store);
     assert!(open(&folder).get(&key("a")).unwrap().is_some());
 }
+
+#[test]
+fn what_a_running_commit_writes_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.commit(put("a", "old")).unwrap();
+    // As in the middle of a commit: sled has the batch, the disk may not.
+    *store.before.write().unwrap() =
+        Overlay::from([(key("a"), Some(b"old".to_vec())), (key("b"), None)]);
+    store.db.insert(key("a").as_bytes(), "new").unwrap();
+    store.db.insert(key("b").as_bytes(), "new").unwrap();
+    assert_eq!(store.get(&key("a")).unwrap().as_deref(), Some(&b"old"[..]));
+    assert_eq!(store.get(&key("b")).unwrap(), None);
+    let range = KeyRange::of(&"gb.school".parse().unwrap(), Space::Message, &[]);
+    let page = store.scan(&range, 10).unwrap();
+    assert_eq!(page.rows, [(key("a"), b"old".to_vec())]);
+}
