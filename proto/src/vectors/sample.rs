@@ -41,14 +41,14 @@ pub(super) fn signer(seed: u8) -> NoteSigner {
 
 /// The first entry opens the epoch, the others say that an officer fetched a message.
 fn entry(number: u64) -> Vec<u8> {
-    let event = match u8::try_from(number).unwrap() {
+    let event = match number {
         0 => wire::log_entry::Event::Genesis(wire::Genesis {
             agency: AGENCY.to_owned(),
             epoch: 1,
             previous_checkpoint: Vec::new(),
         }),
-        byte => wire::log_entry::Event::Fetched(wire::Fetched {
-            message_id: vec![byte; 16],
+        _ => wire::log_entry::Event::Fetched(wire::Fetched {
+            message_id: vec![u8::try_from(number % 256).unwrap(); 16],
             officer: vec![0xa5; 32],
         }),
     };
@@ -104,15 +104,20 @@ fn the_sample_for_foreign_implementations_is_current() {
     let vkey = format!("{}\n", log.signer.verifier());
     files.insert("log/vkey".to_owned(), vkey.into_bytes());
     files.insert("log/checkpoint".to_owned(), head.as_bytes().to_vec());
-    let mut tiler = Tiler::new();
-    let mut tiles = Vec::new();
     for (index, entry) in (0..).zip(&log.entries) {
         files.insert(format!("log/entries/{index:08}"), entry.clone());
         let proof = log.proof(index, 13).encode();
         files.insert(format!("proofs/{index:08}.tlog-proof"), proof);
-        tiles.extend(tiler.push(entry).unwrap());
     }
-    tiles.extend(tiler.finish(&head).unwrap());
+    // The same log, grown until it fills a tile.
+    let grown = SampleLog::of(300);
+    let mut tiler = Tiler::new();
+    let full = grown
+        .entries
+        .iter()
+        .flat_map(|entry| tiler.push(entry).unwrap());
+    let mut tiles: Vec<_> = full.collect();
+    tiles.extend(tiler.finish(&grown.checkpoint(300)).unwrap());
     files.extend(
         tiles
             .into_iter()
