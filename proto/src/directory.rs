@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::id::{AgencyId, Digest, IdError, NodeId, Timestamp};
 use crate::limit;
 use crate::merkle;
-use crate::note::{NoteError, Verifier};
+use crate::note::{KeyName, NoteError, Verifier};
 use crate::openpgp::{Certificate, Suite, VerifyError};
 use crate::roster::CertificateRef;
 use crate::strict::{self, StrictError};
@@ -228,7 +228,7 @@ impl AgencyRecord {
 /// The name of an agency's log (tlog-checkpoint origin).
 #[must_use]
 pub fn origin(agency: &AgencyId) -> String {
-    format!("waypost/{agency}")
+    KeyName::of_log(agency).as_str().to_owned()
 }
 
 fn parse_log_key(agency: &AgencyId, wire: &wire::LogKey) -> Result<LogKey, DirectoryError> {
@@ -237,7 +237,7 @@ fn parse_log_key(agency: &AgencyId, wire: &wire::LogKey) -> Result<LogKey, Direc
         source,
     };
     let verifier: Verifier = wire.vkey.parse().map_err(fail)?;
-    if verifier.name() != origin(agency) {
+    if verifier.name().as_str() != origin(agency) {
         return Err(DirectoryError::Text {
             field: "log key name",
         });
@@ -349,7 +349,7 @@ impl VerifiedHead {
         }
         let suite = wire::Suite::try_from(i32::try_from(head.suite).unwrap_or_default())
             .ok()
-            .and_then(Suite::from_wire)
+            .and_then(|suite| Suite::try_from(suite).ok())
             .ok_or(DirectoryError::Text { field: "suite" })?;
         Ok(Self {
             country: head.country,
@@ -427,7 +427,7 @@ impl VerifiedHead {
             .map(|h| Digest::try_from(h.as_slice()))
             .collect::<Result<_, _>>()?;
         let leaf = merkle::leaf_hash(&proof.record);
-        merkle::verify_inclusion(leaf, proof.index, self.records, &path, self.root)
+        merkle::verify_inclusion(&leaf, proof.index, self.records, &path, &self.root)
             .map_err(|_| DirectoryError::Proof)?;
         let record = Record::parse(&proof.record)?;
         record.check_country(&self.country)?;

@@ -240,7 +240,7 @@ impl DirectoryDraft {
             valid_until: valid_until.0,
             records: tree.size(),
             root: tree.root().as_bytes().to_vec(),
-            suite: i32::from(self.suite.to_wire()).unsigned_abs(),
+            suite: i32::from(wire::Suite::from(self.suite)).unsigned_abs(),
         }
         .encode_to_vec();
         let signature = operator.sign(Context::Directory, &content, created)?;

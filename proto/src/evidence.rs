@@ -4,14 +4,13 @@
 //! `Received` entry, or with the `Expired` tombstone. A receipt proves durable acceptance by the
 //! node, neither opening nor reading.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Progress, ProgressError, SignedCheckpoint, check_progress};
 use crate::directory::AgencyRecord;
 use crate::entry::{Entry, EntryError};
 use crate::id::{Digest, IdError, Timestamp};
 use crate::limit;
-use crate::merkle::{Progress, ProgressError, check_progress};
 use crate::reason::Reason;
-use crate::tlog_proof::{ProofError, TlogProof};
+use crate::tlog_proof::{TlogProof, TlogProofError};
 use crate::wire::{self, log_entry::Event};
 
 /// The checkpoint of a counterpart's log that was last seen.
@@ -34,7 +33,7 @@ pub enum EvidenceError {
     NoKey,
     /// EVI-03: the proof or its checkpoint does not verify.
     #[error("EVI-03: {0}")]
-    Proof(#[from] ProofError),
+    Proof(#[from] TlogProofError),
     /// EVI-04: the consistency proof starts from another size than the one last seen.
     #[error("EVI-04: the proof starts from size {found}, size {seen} was last seen")]
     From {
@@ -78,7 +77,7 @@ pub struct Proved {
     entry: Entry,
     digest: Digest,
     index: u64,
-    checkpoint: Checkpoint,
+    checkpoint: SignedCheckpoint,
     progress: Progress,
 }
 
@@ -99,10 +98,9 @@ impl Proved {
         }
         let key = agency.log_key(entry.time).ok_or(EvidenceError::NoKey)?;
         let proof = TlogProof::parse(&evidence.proof)?;
-        let index = proof.index();
+        let index = proof.index;
         let checkpoint = proof
-            .verify(&evidence.entry, &key.verifier)?
-            .into_checkpoint();
+            .verify(&evidence.entry, &key.verifier)?;
         let from = seen.map_or(0, |s| s.size);
         if evidence.consistency_from != from {
             return Err(EvidenceError::From {
@@ -118,7 +116,7 @@ impl Proved {
             .iter()
             .map(|h| Digest::try_from(h.as_slice()))
             .collect::<Result<_, _>>()?;
-        let progress = check_progress(seen.map(|s| (s.size, s.root)), &checkpoint, &path)?;
+        let progress = check_progress(seen.map(|s| (s.size, s.root)), checkpoint.checkpoint(), &path)?;
         Ok(Self {
             digest: Digest::of(&evidence.entry),
             entry,
@@ -149,6 +147,12 @@ impl Proved {
     /// The checkpoint that proved it.
     #[must_use]
     pub const fn checkpoint(&self) -> &Checkpoint {
+        self.checkpoint.checkpoint()
+    }
+
+    /// The same, as signed: to be kept as last seen.
+    #[must_use]
+    pub const fn signed_checkpoint(&self) -> &SignedCheckpoint {
         &self.checkpoint
     }
 
@@ -157,10 +161,7 @@ impl Proved {
     pub fn last_seen(&self, before: Option<LastSeen>) -> LastSeen {
         match (before, &self.progress) {
             (Some(before), Progress::Same | Progress::Older) => before,
-            _ => LastSeen {
-                size: self.checkpoint.size,
-                root: self.checkpoint.root,
-            },
+            _ => LastSeen { size: self.checkpoint.size(), root: *self.checkpoint.root() },
         }
     }
 

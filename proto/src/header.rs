@@ -145,8 +145,8 @@ impl Header {
             officer: bytes_id("officer", &wire.officer)?,
             sender_key: bytes_id("sender_key", &wire.sender_key)?,
             recipient_key: bytes_id("recipient_key", &wire.recipient_key)?,
-            suite: Suite::from_wire(wire.suite())
-                .ok_or(HeaderError::Unspecified { field: "suite" })?,
+            suite: Suite::try_from(wire.suite())
+                .map_err(|_| HeaderError::Unspecified { field: "suite" })?,
             sender_roster: bytes_id("sender_roster", &wire.sender_roster)?,
             recipient_roster: bytes_id("recipient_roster", &wire.recipient_roster)?,
             created: Timestamp(wire.created),
@@ -192,7 +192,7 @@ impl Header {
             officer: self.officer.as_bytes().to_vec(),
             sender_key: self.sender_key.as_bytes().to_vec(),
             recipient_key: self.recipient_key.as_bytes().to_vec(),
-            suite: self.suite.to_wire().into(),
+            suite: wire::Suite::from(self.suite).into(),
             sender_roster: self.sender_roster.as_bytes().to_vec(),
             recipient_roster: self.recipient_roster.as_bytes().to_vec(),
             created: self.created.0,

@@ -11,6 +11,12 @@ pub const BODY_BYTES: usize = 256 * 1024;
 pub const PAYLOAD_BYTES: usize = 192 * 1024;
 /// A detached signature.
 pub const SIGNATURE_BYTES: usize = 8 * 1024;
+/// Encryption subkeys of one certificate.
+pub const ENCRYPTION_KEYS: usize = 8;
+/// Recipients of one body.
+pub const RECIPIENTS: usize = 4;
+/// A certificate's user id.
+pub const USER_ID_BYTES: usize = 256;
 /// An OpenPGP certificate.
 pub const CERTIFICATE_BYTES: usize = 64 * 1024;
 /// A form or submission as JSON text, before parsing.
@@ -29,6 +35,10 @@ pub const NOTE_BYTES: usize = 16 * 1024;
 pub const PROOF_BYTES: usize = 32 * 1024;
 /// Hashes of one inclusion or consistency proof: enough for 2^62 leaves.
 pub const PROOF_HASHES: usize = 126;
+/// The name of a note's key.
+pub const NOTE_NAME_BYTES: usize = 255;
+/// The text of a checkpoint, extension lines included.
+pub const CHECKPOINT_TEXT_BYTES: usize = 2 * 1024;
 /// Signature lines of one note.
 pub const NOTE_SIGNATURES: usize = 16;
 /// A signed roster, encoded.
