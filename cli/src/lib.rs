@@ -27,7 +27,9 @@ pub mod passphrase;
 
 pub mod clock;
 
+pub mod connection;
 pub mod online;
+pub mod rpc;
 
 pub mod demo;
 

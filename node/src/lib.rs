@@ -1,1 +1,15 @@
-//! placeholder
+//! The Waypost node: keeps what was accepted, logs every change, and carries messages to its peers.
+//!
+//! In scope: the store, the vault of body keys, the sequencer of the agencies' logs, and everything
+//! that does I/O around them. Out of scope: what a valid message is (`waypost-proto`) and which
+//! disclosures are allowed (`waypost-policies`).
+
+pub mod config;
+pub mod files;
+pub mod setup;
+
+pub mod rpc;
+pub mod server;
+pub mod tls;
+
+pub mod clock;

@@ -49,4 +49,6 @@ pub mod evidence;
 
 pub mod strict;
 
+pub mod tls;
+
 pub mod wire;

@@ -59,6 +59,14 @@ pub const BUNDLE_FILES: usize = 64;
 pub const MANIFEST_PARTS: usize = 64;
 /// Legal bases of one manifest.
 pub const MANIFEST_BASES: usize = 16;
+/// A TLS certificate, DER.
+pub const TLS_CERTIFICATE_BYTES: usize = 4 * 1024;
+/// One gRPC message between nodes: an envelope with its evidence, or a bundle.
+pub const PEER_CALL_BYTES: usize = 2 * 1024 * 1024;
+/// One gRPC message between a node and a desk: a roster with the certificates of its officers.
+pub const DESK_CALL_BYTES: usize = 16 * 1024 * 1024;
+/// What an agency hands to its host, encoded.
+pub const REGISTRATION_BYTES: usize = DESK_CALL_BYTES;
 
 /// How long a message may wait for delivery unless its header says otherwise.
 pub const EXPIRY_SECONDS: u64 = 72 * 3600;
