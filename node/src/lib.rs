@@ -13,3 +13,6 @@ pub mod server;
 pub mod tls;
 
 pub mod clock;
+pub mod limit;
+pub mod store;
+pub mod vault;

@@ -186,3 +186,6 @@ fn builder(limits: &Limits, age: Duration) -> tonic::transport::Server {
         .http2_keepalive_timeout(Some(KEEP_ALIVE_ANSWER))
         .max_connection_age(age)
 }
+
+#[cfg(test)]
+mod tests;

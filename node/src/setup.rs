@@ -236,3 +236,95 @@ fn parse_registration(
     }
     Ok(registration)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "gb.example-county.school";
+
+    fn config(folder: &Path) -> Config {
+        let text = r#"
+            node = "gb.example-host"
+            data = "data"
+            listen = { peers = "127.0.0.1:0", desks = "127.0.0.1:0" }
+            public = { peers = "a.example:1", desks = "a.example:2" }
+            directory = { operator = "OPERATOR", file = "directory.pb" }
+            [[agency]]
+            id = "gb.example-county.school"
+        "#;
+        let text = text.replace("OPERATOR", &"01".repeat(32));
+        Config::parse(&text, folder, []).unwrap()
+    }
+
+    fn registration(folder: &Path, id: &str, node: &str) -> PathBuf {
+        let record = wire::AgencyRecord {
+            id: id.to_owned(),
+            node: node.to_owned(),
+            ..Default::default()
+        };
+        let registration = wire::Registration {
+            record: Some(record),
+            ..Default::default()
+        };
+        let path = folder.join("school.pb");
+        std::fs::write(&path, registration.encode_to_vec()).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_node_writes_its_record_and_keeps_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let identity = init(&config).unwrap();
+        assert_eq!(init(&config).unwrap().digest(), identity.digest());
+        let bytes = std::fs::read(config.data.join(NODE_RECORD_FILE)).unwrap();
+        let record = wire::NodeRecord::decode(bytes.as_slice()).unwrap();
+        assert_eq!(record.id, "gb.example-host");
+        assert_eq!(record.peer_endpoint, "a.example:1");
+        assert_eq!(record.tls_key, identity.digest().as_bytes());
+    }
+
+    #[test]
+    fn an_agency_that_is_added_twice_keeps_its_log_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, id) = (config(folder.path()), ID.parse().unwrap());
+        init(&config).unwrap();
+        let missing = load_agency(&config, &id).unwrap_err();
+        assert!(matches!(missing, SetupError::NotAdded { .. }), "{missing:?}");
+        let path = registration(folder.path(), ID, "gb.example-host");
+        let vkey = |hosted: &Hosted| hosted.log_key.verifier().to_string();
+        let first = add_agency(&config, &id, &path).unwrap();
+        assert_eq!(vkey(&add_agency(&config, &id, &path).unwrap()), vkey(&first));
+        assert_eq!(vkey(&load_agency(&config, &id).unwrap()), vkey(&first));
+        assert!(vkey(&first).starts_with("waypost/gb.example-county.school+"));
+        let written = std::fs::read_to_string(agency_folder(&config, &id).join(LOG_VKEY_FILE)).unwrap();
+        assert_eq!(written.trim_end(), vkey(&first));
+    }
+
+    #[test]
+    fn a_registration_of_another_agency_or_for_another_node_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, id) = (config(folder.path()), ID.parse().unwrap());
+        init(&config).unwrap();
+        for (agency, node, wrong) in [
+            ("gb.example-county.police", "gb.example-host", "agency"),
+            (ID, "gb.other-host", "node"),
+        ] {
+            let path = registration(folder.path(), agency, node);
+            let error = add_agency(&config, &id, &path).unwrap_err();
+            assert!(matches!(error, SetupError::Other { field, .. } if field == wrong), "{error:?}");
+        }
+        assert!(!agency_folder(&config, &id).exists(), "a key was made for a refused agency");
+    }
+
+    #[test]
+    fn an_agency_outside_the_configuration_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let id = "gb.example-county.police".parse().unwrap();
+        let path = registration(folder.path(), "gb.example-county.police", "gb.example-host");
+        let error = add_agency(&config, &id, &path).unwrap_err();
+        assert!(matches!(error, SetupError::NotConfigured { .. }), "{error:?}");
+    }
+}

@@ -8,7 +8,9 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind as Type, MessageDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind as Type, MessageDescriptor, Value,
+};
 
 use crate::id::Digest;
 use crate::kind::Kind;
@@ -37,7 +39,9 @@ pub enum CatalogueError {
         path: String,
     },
     /// CAT-03: a field of a type that forms do not use, or marks that contradict it.
-    #[error("CAT-03: `{path}` is a list of messages, a map, a oneof, of a type that forms do not use, nested too deep, or has marks that contradict it")]
+    #[error(
+        "CAT-03: `{path}` is a list of messages, a map, a oneof, of a type that forms do not use, nested too deep, or has marks that contradict it"
+    )]
     Shape {
         /// The field's path.
         path: String,
@@ -149,7 +153,11 @@ impl FormFields {
     /// Whether fields stand below this path: a category, or a message inside one.
     #[must_use]
     pub fn has_category(&self, path: &str) -> bool {
-        self.fields.iter().any(|f| f.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+        self.fields.iter().any(|f| {
+            f.path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
     }
 
     pub(crate) const fn message(&self) -> &MessageDescriptor {
@@ -187,10 +195,17 @@ impl Catalogue {
                 let name = kind.form_message();
                 let message = pool
                     .get_message_by_name(name)
-                    .ok_or(CatalogueError::NoForm { kind: *kind, message: name })?;
+                    .ok_or(CatalogueError::NoForm {
+                        kind: *kind,
+                        message: name,
+                    })?;
                 let mut fields = Vec::new();
                 collect(&pool, &message, &mut Vec::new(), &mut fields)?;
-                Ok(FormFields { kind: *kind, message, fields })
+                Ok(FormFields {
+                    kind: *kind,
+                    message,
+                    fields,
+                })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let digest = Digest::of(listing(&forms).as_bytes());
@@ -205,7 +220,10 @@ impl Catalogue {
         self.forms
             .iter()
             .find(|f| f.kind == kind)
-            .ok_or(CatalogueError::NoForm { kind, message: kind.form_message() })
+            .ok_or(CatalogueError::NoForm {
+                kind,
+                message: kind.form_message(),
+            })
     }
 
     /// Every form.
@@ -232,7 +250,13 @@ fn listing(forms: &[FormFields]) -> String {
     for form in forms {
         let ceiling: Vec<&str> = form.kind.ceiling().iter().map(|p| p.code()).collect();
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{}\t{}\t{}", form.kind, form.message.full_name(), ceiling.join("+"));
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{}",
+            form.kind,
+            form.message.full_name(),
+            ceiling.join("+")
+        );
         for field in &form.fields {
             let numbers: Vec<String> = field.steps.iter().map(|s| s.number().to_string()).collect();
             let _ = writeln!(
@@ -270,7 +294,11 @@ fn collect(
 ) -> Result<(), CatalogueError> {
     for field in message.fields() {
         steps.push(field.clone());
-        let path = steps.iter().map(FieldDescriptor::name).collect::<Vec<_>>().join(".");
+        let path = steps
+            .iter()
+            .map(FieldDescriptor::name)
+            .collect::<Vec<_>>()
+            .join(".");
         let real_oneof = field.containing_oneof().is_some_and(|o| !o.is_synthetic());
         if field.is_map() || real_oneof || steps.len() > limit::FORM_DEPTH {
             return Err(CatalogueError::Shape { path });
@@ -341,7 +369,11 @@ impl Marks {
             one_of: value("one_of")
                 .and_then(|v| {
                     let list = v.as_list()?;
-                    Some(list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect())
+                    Some(
+                        list.iter()
+                            .filter_map(|v| v.as_str().map(str::to_owned))
+                            .collect(),
+                    )
                 })
                 .unwrap_or_default(),
             max_chars: number("max_chars"),
@@ -372,7 +404,9 @@ impl Marks {
             (bytes > 0).then_some(Shape::Hex { bytes }),
         ];
         let mut marked = shapes.into_iter().flatten();
-        let shape = marked.next().unwrap_or(Shape::Text { max_chars: limit::TEXT_CHARS });
+        let shape = marked.next().unwrap_or(Shape::Text {
+            max_chars: limit::TEXT_CHARS,
+        });
         let within = !matches!(shape, Shape::Text { max_chars } if max_chars > limit::TEXT_CHARS);
         (marked.next().is_none() && within).then_some(shape)
     }
@@ -411,144 +445,10 @@ fn spaced(name: &str) -> String {
 
 fn first_upper(name: &str) -> String {
     let mut chars = name.chars();
-    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// The descriptors with one change: the field `message.field` loses its options, or changes.
-    fn altered(message: &str, field: &str, change: impl Fn(&mut DynamicMessage)) -> Vec<u8> {
-        use prost_reflect::prost::Message as _;
-        let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
-        let set = pool.get_message_by_name("google.protobuf.FileDescriptorSet").unwrap();
-        let mut set = DynamicMessage::decode(set, wire::DESCRIPTORS).unwrap();
-        let named = |m: &DynamicMessage, name: &str| m.get_field_by_name("name").unwrap().as_str() == Some(name);
-        let mut changed = 0;
-        for file in set.get_field_by_name_mut("file").unwrap().as_list_mut().unwrap() {
-            let file = file.as_message_mut().unwrap();
-            for m in file.get_field_by_name_mut("message_type").unwrap().as_list_mut().unwrap() {
-                let m = m.as_message_mut().unwrap();
-                if !named(m, message) {
-                    continue;
-                }
-                for f in m.get_field_by_name_mut("field").unwrap().as_list_mut().unwrap() {
-                    let f = f.as_message_mut().unwrap();
-                    if named(f, field) {
-                        change(f);
-                        changed += 1;
-                    }
-                }
-            }
-        }
-        assert_eq!(changed, 1);
-        set.encode_to_vec()
-    }
-
-    // CAT-01, CAT-02
-    #[test]
-    fn every_leaf_field_of_every_form_has_exactly_one_known_part() {
-        let catalogue = Catalogue::current().unwrap();
-        assert_eq!(catalogue.forms().len(), Kind::ALL.len());
-        for form in catalogue.forms() {
-            let paths: BTreeSet<_> = form.fields().iter().map(Field::path).collect();
-            assert_eq!(paths.len(), form.fields().len(), "{} repeats a path", form.kind());
-            assert!(!paths.is_empty());
-        }
-    }
-
-    // CAT-02
-    #[test]
-    fn a_leaf_field_without_a_part_or_with_an_unknown_one_is_refused() {
-        let bytes = altered("CoreIdentity", "given_name", |f| f.clear_field_by_name("options"));
-        let path = "idn.given_name".to_owned();
-        assert_eq!(Catalogue::from_descriptors(&bytes).unwrap_err(), CatalogueError::NoPart { path });
-
-        let bytes = altered("CoreIdentity", "given_name", |f| {
-            // FieldOptions with option 50001 (part), a text of three bytes.
-            let options = f.get_field_by_name_mut("options").unwrap().as_message_mut().unwrap();
-            let extension = options.descriptor().get_extension(50001).unwrap();
-            options.set_extension(&extension, Value::String("IDN".to_owned()));
-        });
-        let path = "idn.given_name".to_owned();
-        assert_eq!(Catalogue::from_descriptors(&bytes).unwrap_err(), CatalogueError::NoPart { path });
-    }
-
-    // CAT-03
-    #[test]
-    fn a_list_of_messages_or_a_flag_without_presence_is_refused() {
-        let repeated = |f: &mut DynamicMessage| f.set_field_by_name("label", Value::EnumNumber(3));
-        let bytes = altered("ConsentAndWishes", "sharing_consent", repeated);
-        let path = "cns.sharing_consent".to_owned();
-        assert_eq!(Catalogue::from_descriptors(&bytes).unwrap_err(), CatalogueError::Shape { path });
-
-        let bytes = altered("RiskAndSafety", "immediate_danger", |f| {
-            f.clear_field_by_name("proto3_optional");
-            f.clear_field_by_name("oneof_index");
-        });
-        assert!(Catalogue::from_descriptors(&bytes).is_err());
-    }
-
-    // CAT-04
-    #[test]
-    fn a_category_has_one_field_number_in_every_form_and_one_form_holds_every_part() {
-        let catalogue = Catalogue::current().unwrap();
-        let nrm = catalogue.form(Kind::ReferralNrm).unwrap();
-        for form in catalogue.forms() {
-            for step in form.fields().iter().filter_map(|f| f.steps().first()) {
-                if let Some(same) = nrm.message().get_field_by_name(step.name()) {
-                    assert_eq!(same.number(), step.number());
-                }
-            }
-        }
-        let parts: BTreeSet<_> = nrm.fields().iter().map(Field::part).collect();
-        assert_eq!(parts, Part::ALL.iter().copied().collect());
-    }
-
-    // CAT-05
-    #[test]
-    fn the_digest_changes_only_with_the_listing() {
-        let catalogue = Catalogue::current().unwrap();
-        assert_eq!(catalogue.digest(), Digest::of(catalogue.listing().as_bytes()));
-        assert_eq!(
-            catalogue.digest().to_string(),
-            "golden",
-            "the catalogue changed: if that is meant, put the new digest here and say so in CHANGELOG.md"
-        );
-        let moved = altered("CoreIdentity", "given_name", |f| {
-            let options = f.get_field_by_name_mut("options").unwrap().as_message_mut().unwrap();
-            let extension = options.descriptor().get_extension(50001).unwrap();
-            options.set_extension(&extension, Value::String("AGE".to_owned()));
-        });
-        assert_ne!(Catalogue::from_descriptors(&moved).unwrap().digest(), catalogue.digest());
-    }
-
-    #[test]
-    fn a_label_reads_as_words() {
-        let catalogue = Catalogue::current().unwrap();
-        let label = |kind, path| catalogue.form(kind).unwrap().field(path).unwrap().label();
-        assert_eq!(label(Kind::ReferralNrm, "idn.given_name"), "Core identity: given name");
-        assert_eq!(label(Kind::Reply, "note"), "Note");
-    }
-
-    // CAT-02: the marks survive only because every leaf of the proto is reached by some form.
-    #[test]
-    fn every_field_with_a_part_is_reached_by_a_form() {
-        let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
-        let reached: BTreeSet<String> = Catalogue::current()
-            .unwrap()
-            .forms()
-            .iter()
-            .flat_map(|f| f.fields().iter().filter_map(|f| f.steps().last()))
-            .map(|d| d.full_name().to_owned())
-            .collect();
-        for message in pool.all_messages() {
-            for field in message.fields().filter(|f| Marks::of(&pool, f).part.is_some()) {
-                assert!(reached.contains(field.full_name()), "{} is in no form", field.full_name());
-            }
-        }
-    }
-}
+mod tests;

@@ -60,22 +60,32 @@ pub enum DraftError {
         limit: usize,
     },
     /// MIN-01: the transfer basis is not one of a transfer.
-    #[error("MIN-01: `{code}` is not a basis of a transfer to another State: give LB-T45, LB-T46, LB-T49D or LB-T49F")]
+    #[error(
+        "MIN-01: `{code}` is not a basis of a transfer to another State: give LB-T45, LB-T46, LB-T49D or LB-T49F"
+    )]
     Transfer {
         /// The code.
         code: &'static str,
     },
     /// MIN-02: a recipient is in a State that the person needs protection from.
-    #[error("MIN-02: the recipient is in, or acts for, a State that the person may need protection from: do not send; ask your safeguarding lead")]
+    #[error(
+        "MIN-02: the recipient is in, or acts for, a State that the person may need protection from: do not send; ask your safeguarding lead"
+    )]
     OriginConflict,
     /// MIN-02: a recipient is implicated in the case.
-    #[error("MIN-02: the recipient is implicated in the case: do not send; ask your safeguarding lead for another recipient")]
+    #[error(
+        "MIN-02: the recipient is implicated in the case: do not send; ask your safeguarding lead for another recipient"
+    )]
     ImplicatedParty,
     /// MIN-03: an override where none is needed.
-    #[error("MIN-03: an override ground is given, but consent is given or not required: take the ground out")]
+    #[error(
+        "MIN-03: an override ground is given, but consent is given or not required: take the ground out"
+    )]
     OverrideUnneeded,
     /// MIN-03: the ground of the request and of the form differ.
-    #[error("MIN-03: the override ground of the request differs from `cns.override_ground`: make them the same")]
+    #[error(
+        "MIN-03: the override ground of the request differs from `cns.override_ground`: make them the same"
+    )]
     OverrideDiffers,
     /// FORM-01: too large once minimised.
     #[error(transparent)]
@@ -218,18 +228,22 @@ impl Minimised {
 
 impl fmt::Debug for Minimised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Minimised").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Minimised")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
 impl Draft {
-    /// Derives the facts of the disclosure from the form and the request (MIN-01 to MIN-04).
+    /// Derives the facts of the disclosure from the form and the request.
     ///
     /// # Errors
     /// MIN-01 to MIN-03.
     pub fn new(form: Form, request: Request) -> Result<Self, DraftError> {
         if request.legal_bases.is_empty() || request.legal_bases.len() > limit::MANIFEST_BASES {
-            return Err(DraftError::Bases { limit: limit::MANIFEST_BASES });
+            return Err(DraftError::Bases {
+                limit: limit::MANIFEST_BASES,
+            });
         }
         if let Some(basis) = request.transfer_basis.filter(|b| !b.is_transfer()) {
             return Err(DraftError::Transfer { code: basis.code() });
@@ -241,7 +255,11 @@ impl Draft {
             return Err(DraftError::ImplicatedParty);
         }
         let facts = facts::facts(&form, &request)?;
-        Ok(Self { form, facts, profile: request.profile })
+        Ok(Self {
+            form,
+            facts,
+            profile: request.profile,
+        })
     }
 
     /// The facts that the decisions rest on.
@@ -260,12 +278,18 @@ impl Draft {
     ///
     /// # Errors
     /// FORM-01 if what remains is larger than a payload may be.
-    pub fn minimise(self, decider: &impl Decider, versions: Versions) -> Result<Minimisation, DraftError> {
+    pub fn minimise(
+        self,
+        decider: &impl Decider,
+        versions: Versions,
+    ) -> Result<Minimisation, DraftError> {
         let verdicts = self.verdicts(decider)?;
         let (withheld, shared) = minimise::sort(&self.form, &verdicts)?;
         let mut form = self.form;
         form.retain(|leaf| {
-            !withheld.iter().any(|w| w.path == leaf.path() && w.code.as_deref() == leaf.code())
+            !withheld
+                .iter()
+                .any(|w| w.path == leaf.path() && w.code.as_deref() == leaf.code())
         });
         let payload = form.to_bytes();
         if payload.len() > limit::PAYLOAD_BYTES {
@@ -281,8 +305,16 @@ impl Draft {
             due_at: None,
             calendar: String::new(),
         };
-        let minimised = Minimised { kind: form.kind(), manifest, payload };
-        Ok(Minimisation { minimised, withheld, shared })
+        let minimised = Minimised {
+            kind: form.kind(),
+            manifest,
+            payload,
+        };
+        Ok(Minimisation {
+            minimised,
+            withheld,
+            shared,
+        })
     }
 
     /// One verdict for each part that the form discloses.
@@ -296,7 +328,10 @@ impl Draft {
                 Verdict::Withhold(Reason::KindCeiling)
             }
         };
-        Ok(parts.into_iter().map(|part| (part, verdict(part))).collect())
+        Ok(parts
+            .into_iter()
+            .map(|part| (part, verdict(part)))
+            .collect())
     }
 }
 

@@ -18,7 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::catalogue::{Catalogue, CatalogueError, Field, FormFields, Shape};
 use crate::kind::Kind;
 use crate::limit;
-use crate::taxonomy::{Taxonomy, TaxonomyError};
+use crate::taxonomy::TaxonomyError;
 use crate::vocabulary::Part;
 
 /// A form that breaks a rule of proto/spec/catalogue.md. Names fields, never values.
@@ -105,7 +105,9 @@ pub enum FormError {
         expected: &'static str,
     },
     /// FORM-11: a payload that is not the one encoding of a form.
-    #[error("FORM-11: the payload is not the canonical encoding of a `{kind}` form, or has unknown fields")]
+    #[error(
+        "FORM-11: the payload is not the canonical encoding of a `{kind}` form, or has unknown fields"
+    )]
     Encoding {
         /// The kind.
         kind: Kind,
@@ -157,7 +159,9 @@ impl<'a> Leaf<'a> {
     pub fn parts(&self) -> Result<BTreeSet<Part>, FormError> {
         let mut parts = BTreeSet::from([self.part()]);
         if let Some(code) = self.code {
-            let leaks = check::taxonomy()?.leaks(code).ok_or_else(|| check::not_a_code(self.field))?;
+            let leaks = check::taxonomy()?
+                .leaks(code)
+                .ok_or_else(|| check::not_a_code(self.field))?;
             parts.extend(leaks);
         }
         Ok(parts)
@@ -166,7 +170,9 @@ impl<'a> Leaf<'a> {
 
 impl fmt::Debug for Leaf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leaf").field("path", &self.path()).finish_non_exhaustive()
+        f.debug_struct("Leaf")
+            .field("path", &self.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -194,7 +200,10 @@ impl Form {
     /// FORM-01 and FORM-05 to FORM-11.
     pub fn from_bytes(kind: Kind, bytes: &[u8]) -> Result<Self, FormError> {
         if bytes.len() > limit::PAYLOAD_BYTES {
-            return Err(FormError::TooLarge { found: bytes.len(), limit: limit::PAYLOAD_BYTES });
+            return Err(FormError::TooLarge {
+                found: bytes.len(),
+                limit: limit::PAYLOAD_BYTES,
+            });
         }
         let fields = form_fields(kind)?;
         let message = DynamicMessage::decode(fields.message().clone(), bytes)
@@ -230,7 +239,11 @@ impl Form {
         let options = SerializeOptions::new().use_proto_field_name(true);
         let mut serializer = serde_json::Serializer::pretty(&mut out);
         // Writing text and flags to memory does not fail; were it to, nothing is shown.
-        if self.message.serialize_with_options(&mut serializer, &options).is_err() {
+        if self
+            .message
+            .serialize_with_options(&mut serializer, &options)
+            .is_err()
+        {
             out.zeroize();
         }
         Zeroizing::new(String::from_utf8(out).unwrap_or_default())
@@ -244,10 +257,16 @@ impl Form {
             match self.value(field) {
                 None => {}
                 Some(Value::List(codes)) if *field.shape() == Shape::TaxonomyCode => {
-                    leaves.extend(codes.iter().map(|c| Leaf { field, code: c.as_str() }));
+                    leaves.extend(codes.iter().map(|c| Leaf {
+                        field,
+                        code: c.as_str(),
+                    }));
                 }
                 Some(value) if *field.shape() == Shape::TaxonomyCode => {
-                    leaves.push(Leaf { field, code: value.as_str() });
+                    leaves.push(Leaf {
+                        field,
+                        code: value.as_str(),
+                    });
                 }
                 Some(_) => leaves.push(Leaf { field, code: None }),
             }
@@ -276,7 +295,10 @@ impl Form {
             let emptied = match value {
                 Value::List(codes) if *field.shape() == Shape::TaxonomyCode => {
                     codes.retain_mut(|c| {
-                        let kept = keep(&Leaf { field, code: c.as_str() });
+                        let kept = keep(&Leaf {
+                            field,
+                            code: c.as_str(),
+                        });
                         if !kept {
                             wipe(c);
                         }
@@ -285,7 +307,9 @@ impl Form {
                     codes.is_empty()
                 }
                 value => {
-                    let code = (*field.shape() == Shape::TaxonomyCode).then(|| value.as_str()).flatten();
+                    let code = (*field.shape() == Shape::TaxonomyCode)
+                        .then(|| value.as_str())
+                        .flatten();
                     let kept = keep(&Leaf { field, code });
                     if !kept {
                         wipe(value);
@@ -340,7 +364,9 @@ impl Form {
 
 impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Form").field("kind", &self.kind()).finish_non_exhaustive()
+        f.debug_struct("Form")
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
     }
 }
 
@@ -364,7 +390,9 @@ impl FormBuilder {
     pub fn new(kind: Kind) -> Result<Self, FormError> {
         let fields = form_fields(kind)?;
         let message = DynamicMessage::new(fields.message().clone());
-        Ok(Self { form: Form { fields, message } })
+        Ok(Self {
+            form: Form { fields, message },
+        })
     }
 
     /// Sets a text field, or appends to a list. An empty text leaves a field absent.
@@ -422,12 +450,16 @@ impl FormBuilder {
         self.form
             .fields
             .field(path)
-            .ok_or_else(|| FormError::UnknownField { path: check::shown(path) })
+            .ok_or_else(|| FormError::UnknownField {
+                path: check::shown(path),
+            })
     }
 
     fn put(&mut self, field: &'static Field, value: Value) -> Result<(), FormError> {
         if self.form.value(field).is_some() {
-            return Err(FormError::Twice { path: field.path().to_owned() });
+            return Err(FormError::Twice {
+                path: field.path().to_owned(),
+            });
         }
         check::value(field, &value)?;
         self.set(field, value);
@@ -461,13 +493,20 @@ fn present<'a>(message: &'a DynamicMessage, step: &FieldDescriptor) -> Option<&'
     }
 }
 
-fn leaf_mut<'a>(message: &'a mut DynamicMessage, steps: &[FieldDescriptor]) -> Option<&'a mut Value> {
+fn leaf_mut<'a>(
+    message: &'a mut DynamicMessage,
+    steps: &[FieldDescriptor],
+) -> Option<&'a mut Value> {
     let (first, rest) = steps.split_first()?;
     if !message.has_field(first) {
         return None;
     }
     let value = message.get_field_mut(first);
-    if rest.is_empty() { Some(value) } else { leaf_mut(value.as_message_mut()?, rest) }
+    if rest.is_empty() {
+        Some(value)
+    } else {
+        leaf_mut(value.as_message_mut()?, rest)
+    }
 }
 
 /// Clears the field, and each message above it that this leaves empty.
@@ -491,7 +530,9 @@ fn clear(message: &mut DynamicMessage, steps: &[FieldDescriptor]) {
 fn is_strict(message: &DynamicMessage) -> bool {
     message.unknown_fields().next().is_none()
         && message.fields().all(|(_, value)| {
-            value.as_message().is_none_or(|m| m.fields().next().is_some() && is_strict(m))
+            value
+                .as_message()
+                .is_none_or(|m| m.fields().next().is_some() && is_strict(m))
         })
 }
 
@@ -511,3 +552,6 @@ fn wipe(value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,10 +223,18 @@ impl FromStr for Kind {
     type Err = UnknownCode;
 
     fn from_str(input: &str) -> Result<Self, UnknownCode> {
-        Self::ALL.iter().copied().find(|k| k.code() == input).ok_or_else(|| UnknownCode {
-            vocabulary: "kind",
-            input: input.chars().take(40).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect(),
-        })
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|k| k.code() == input)
+            .ok_or_else(|| UnknownCode {
+                vocabulary: "kind",
+                input: input
+                    .chars()
+                    .take(40)
+                    .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+                    .collect(),
+            })
     }
 }
 
@@ -266,7 +274,16 @@ mod tests {
     #[test]
     fn no_kind_carries_the_account_the_exploiters_or_the_co_operation() {
         for kind in Kind::ALL {
-            for part in [Part::NarText, Part::Xpl, Part::OffRest, Part::CopRest, Part::CopCrimeRef, Part::PsyNotes, Part::ImmStatus, Part::LocExact] {
+            for part in [
+                Part::NarText,
+                Part::Xpl,
+                Part::OffRest,
+                Part::CopRest,
+                Part::CopCrimeRef,
+                Part::PsyNotes,
+                Part::ImmStatus,
+                Part::LocExact,
+            ] {
                 assert!(!kind.ceiling().contains(&part), "{kind} carries {part}");
             }
         }

@@ -47,8 +47,8 @@ pub mod entry;
 
 pub mod evidence;
 
-pub mod strict;
-
 pub mod tls;
+
+pub mod strict;
 
 pub mod wire;

@@ -76,7 +76,11 @@ impl Taxonomy {
                 .filter(|tag| !tag.is_empty())
                 .map(|tag| leaked_part(code, tag).ok_or(TaxonomyError::Tag { line }))
                 .collect::<Result<_, _>>()?;
-            let entry = Entry { part, leaks, label: unquoted(label) };
+            let entry = Entry {
+                part,
+                leaks,
+                label: unquoted(label),
+            };
             if entries.insert((*code).to_owned(), entry).is_some() {
                 return Err(TaxonomyError::Code { line });
             }
@@ -169,15 +173,27 @@ mod tests {
     use super::*;
 
     fn leaks(code: &str) -> Vec<Part> {
-        Taxonomy::current().unwrap().leaks(code).unwrap().iter().copied().collect()
+        Taxonomy::current()
+            .unwrap()
+            .leaks(code)
+            .unwrap()
+            .iter()
+            .copied()
+            .collect()
     }
 
     #[test]
     fn the_list_holds_the_107_codes_of_the_source() {
         let taxonomy = Taxonomy::current().unwrap();
         assert_eq!(taxonomy.codes().count(), 107);
-        assert_eq!(taxonomy.codes().filter(|c| c.starts_with("RISK-")).count(), 21);
-        assert_eq!(taxonomy.codes().filter(|c| c.starts_with("VUL-")).count(), 29);
+        assert_eq!(
+            taxonomy.codes().filter(|c| c.starts_with("RISK-")).count(),
+            21
+        );
+        assert_eq!(
+            taxonomy.codes().filter(|c| c.starts_with("VUL-")).count(),
+            29
+        );
     }
 
     // TAX-03
@@ -189,15 +205,32 @@ mod tests {
         assert_eq!(leaks("RISK-21"), [Part::OffRest]);
         assert_eq!(leaks("IND-PSY-08"), [Part::PsySelfHarm]);
         assert_eq!(leaks("VUL-PER-05"), [Part::PsyRest]);
-        assert_eq!(leaks("IND-PHY-03"), [Part::HltRest, Part::SexRest, Part::OffCompelled]);
+        assert_eq!(
+            leaks("IND-PHY-03"),
+            [Part::HltRest, Part::SexRest, Part::OffCompelled]
+        );
         assert_eq!(leaks("IND-SOC-05"), [Part::LocArea, Part::OffCompelled]);
         assert_eq!(leaks("IND-PSY-02"), []);
     }
 
     // TAX-04
     #[test]
+    fn the_digest_is_the_one_that_other_nodes_know() {
+        assert_eq!(
+            Taxonomy::current().unwrap().digest().to_string(),
+            "64a5c5254c44e204f040d7861a0ffe4e912bc2cddea5322ebc421e55fdda03df",
+            "the taxonomy changed: if that is meant, put the new digest here and say so in CHANGELOG.md"
+        );
+    }
+
+    // TAX-04
+    #[test]
     fn a_changed_label_does_not_change_the_digest_and_a_changed_tag_does() {
-        let of = |row: &str| Taxonomy::parse(&format!("heading\n{row}\n")).unwrap().digest();
+        let of = |row: &str| {
+            Taxonomy::parse(&format!("heading\n{row}\n"))
+                .unwrap()
+                .digest()
+        };
         let digest = of("IND-PHY-06\tg\tone label\tOFF\t1");
         assert_eq!(digest, of("IND-PHY-06\tg\tanother\tOFF\t2"));
         assert_ne!(digest, of("IND-PHY-06\tg\tone label\tOFF+HLT\t1"));
@@ -207,10 +240,22 @@ mod tests {
     #[test]
     fn a_line_that_is_not_understood_is_refused_with_its_number() {
         let parse = |row: &str| Taxonomy::parse(&format!("heading\n{row}\n")).unwrap_err();
-        assert_eq!(parse("IND-PHY-06\tg\tlabel"), TaxonomyError::Columns { line: 2 });
-        assert_eq!(parse("XYZ-1\tg\tlabel\t\t1"), TaxonomyError::Code { line: 2 });
-        assert_eq!(parse("IND-PHY-06\tg\tlabel\tZZZ\t1"), TaxonomyError::Tag { line: 2 });
-        assert_eq!(parse("IND-A\tg\tl\t\t1\nIND-A\tg\tl\t\t1"), TaxonomyError::Code { line: 3 });
+        assert_eq!(
+            parse("IND-PHY-06\tg\tlabel"),
+            TaxonomyError::Columns { line: 2 }
+        );
+        assert_eq!(
+            parse("XYZ-1\tg\tlabel\t\t1"),
+            TaxonomyError::Code { line: 2 }
+        );
+        assert_eq!(
+            parse("IND-PHY-06\tg\tlabel\tZZZ\t1"),
+            TaxonomyError::Tag { line: 2 }
+        );
+        assert_eq!(
+            parse("IND-A\tg\tl\t\t1\nIND-A\tg\tl\t\t1"),
+            TaxonomyError::Code { line: 3 }
+        );
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub enum Fault {
     #[error("TRU-01: {0}")]
     Form(#[from] FormError),
     /// TRU-02: decided under another catalogue or taxonomy than this program knows.
-    #[error("TRU-02: the manifest names another {list} than this program knows: update the software")]
+    #[error(
+        "TRU-02: the manifest names another {list} than this program knows: update the software"
+    )]
     Versions {
         /// `catalogue` or `taxonomy`.
         list: &'static str,
@@ -134,7 +136,10 @@ pub fn check(kind: Kind, payload: &[u8], manifest: &Manifest) -> Result<Truthful
     let form = Form::from_bytes(kind, payload).map_err(|e| refused(e.into()))?;
     match compare(&form, manifest) {
         Ok(()) => Ok(Truthful { form }),
-        Err(fault) => Err(Violation { fault, form: Some(Box::new(form)) }),
+        Err(fault) => Err(Violation {
+            fault,
+            form: Some(Box::new(form)),
+        }),
     }
 }
 
@@ -157,14 +162,24 @@ fn compare(form: &Form, manifest: &Manifest) -> Result<(), Fault> {
         return Err(Fault::Understated { parts: undeclared });
     }
     let kind = form.kind();
-    let beyond: BTreeSet<Part> = found.into_iter().filter(|p| !kind.ceiling().contains(p)).collect();
+    let beyond: BTreeSet<Part> = found
+        .into_iter()
+        .filter(|p| !kind.ceiling().contains(p))
+        .collect();
     if !beyond.is_empty() {
-        return Err(Fault::Ceiling { kind, parts: beyond });
+        return Err(Fault::Ceiling {
+            kind,
+            parts: beyond,
+        });
     }
     facts(form, &manifest.facts)?;
     let disclosed = form.parts()?;
     let missing: BTreeSet<Part> = manifest.parts.difference(&disclosed).copied().collect();
-    if missing.is_empty() { Ok(()) } else { Err(Fault::Overstated { parts: missing }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Overstated { parts: missing })
+    }
 }
 
 /// Compares each fact whose source fields came along. All source fields of one fact have one part,
@@ -172,7 +187,13 @@ fn compare(form: &Form, manifest: &Manifest) -> Result<(), Fault> {
 fn facts(form: &Form, declared: &Facts) -> Result<(), Fault> {
     let holds = |part: Part| form.leaves().iter().any(|leaf| leaf.part() == part);
     let found = FieldFacts::of(form);
-    let differs = |fact, differs: bool| if differs { Err(Fault::Fact { fact }) } else { Ok(()) };
+    let differs = |fact, differs: bool| {
+        if differs {
+            Err(Fault::Fact { fact })
+        } else {
+            Ok(())
+        }
+    };
     if holds(Part::Age) {
         differs("minor_status", declared.minor_status != found.minor_status)?;
     }
@@ -183,22 +204,34 @@ fn facts(form: &Form, declared: &Facts) -> Result<(), Fault> {
         // Consent depends on minor status, which may have stayed behind.
         let found = FieldFacts::under(form, declared.minor_status);
         differs("consent", !consent_agrees(declared, found.consent))?;
-        differs("consented_parts", declared.consented_parts != found.consented_parts)?;
+        differs(
+            "consented_parts",
+            declared.consented_parts != found.consented_parts,
+        )?;
         let ground = found.override_ground;
-        differs("override_ground", ground.is_some() && ground != declared.override_ground)?;
+        differs(
+            "override_ground",
+            ground.is_some() && ground != declared.override_ground,
+        )?;
     }
     Ok(())
 }
 
 fn consent_agrees(declared: &Facts, found: ConsentState) -> bool {
     match declared.consent {
-        ConsentState::Overridden => matches!(found, ConsentState::Refused | ConsentState::Withdrawn),
+        ConsentState::Overridden => {
+            matches!(found, ConsentState::Refused | ConsentState::Withdrawn)
+        }
         consent => consent == found,
     }
 }
 
 fn list(parts: &BTreeSet<Part>) -> impl fmt::Display {
-    parts.iter().map(|p| p.code()).collect::<Vec<_>>().join(", ")
+    parts
+        .iter()
+        .map(|p| p.code())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]

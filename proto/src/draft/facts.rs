@@ -22,7 +22,9 @@ impl FieldFacts {
     /// Reads the facts from the fields. An absent minor status is unknown.
     pub(crate) fn of(form: &Form) -> Self {
         let code = form.text("age.minor_status");
-        let minor_status = code.and_then(|c| c.parse().ok()).unwrap_or(MinorStatus::Unknown);
+        let minor_status = code
+            .and_then(|c| c.parse().ok())
+            .unwrap_or(MinorStatus::Unknown);
         Self::under(form, minor_status)
     }
 
@@ -55,7 +57,9 @@ fn consent(form: &Form, minor_status: MinorStatus) -> ConsentState {
 
 /// The whole referral is what its kind may hold; else the parts that are listed; else none.
 fn consented_parts(form: &Form) -> BTreeSet<Part> {
-    if form.text("cns.withdrawn_at").is_some() || form.text("cns.participation_consent") == Some("refused") {
+    if form.text("cns.withdrawn_at").is_some()
+        || form.text("cns.participation_consent") == Some("refused")
+    {
         BTreeSet::new()
     } else if form.flag("cns.sharing_consent.whole_referral") == Some(true) {
         form.kind().ceiling().iter().copied().collect()
@@ -72,7 +76,10 @@ pub(super) fn facts(form: &Form, request: &Request) -> Result<Facts, DraftError>
     if fields.override_ground.is_some() && fields.override_ground != override_ground {
         return Err(DraftError::OverrideDiffers);
     }
-    let needed = matches!(fields.consent, ConsentState::Refused | ConsentState::Withdrawn);
+    let needed = matches!(
+        fields.consent,
+        ConsentState::Refused | ConsentState::Withdrawn
+    );
     let consent = match override_ground {
         None => fields.consent,
         Some(_) if needed => ConsentState::Overridden,

@@ -9,9 +9,14 @@ use crate::vocabulary::Part;
 /// Addresses that leave only with the flag that it is safe to use them (DOMAIN b, SAF).
 const SAFE_FLAGS: &[(&str, &str)] = &[
     ("saf.phone", "saf.safe_to_phone"),
+    ("saf.alternative_phone", "saf.safe_to_phone"),
     ("saf.email", "saf.safe_to_email"),
     ("saf.postal_", "saf.safe_to_post"),
-    ("saf.alternative_", "saf.alternative_contact_permission"),
+    ("saf.alternative_contact_relationship", "saf.safe_to_phone"),
+    (
+        "saf.alternative_contact_",
+        "saf.alternative_contact_permission",
+    ),
 ];
 
 /// Sorts every value into what is withheld and what is shared.
@@ -25,8 +30,20 @@ pub(super) fn sort(
         let code = leaf.code().map(str::to_owned);
         let (path, label) = (leaf.path(), leaf.field().label());
         match judge(form, &leaf, verdicts)? {
-            Ok(rules) => shared.push(Shared { path, label, part: leaf.part(), rules, code }),
-            Err((part, reason)) => withheld.push(Withheld { path, label, part, reason, code }),
+            Ok(rules) => shared.push(Shared {
+                path,
+                label,
+                part: leaf.part(),
+                rules,
+                code,
+            }),
+            Err((part, reason)) => withheld.push(Withheld {
+                path,
+                label,
+                part,
+                reason,
+                code,
+            }),
         }
     }
     Ok((withheld, shared))
@@ -35,9 +52,14 @@ pub(super) fn sort(
 type Judgement = Result<Vec<String>, (Part, Reason)>;
 
 /// The rules that allow a value, or the first part that withholds it and why; its own part first.
-fn judge(form: &Form, leaf: &Leaf<'_>, verdicts: &BTreeMap<Part, Verdict>) -> Result<Judgement, FormError> {
+fn judge(
+    form: &Form,
+    leaf: &Leaf<'_>,
+    verdicts: &BTreeMap<Part, Verdict>,
+) -> Result<Judgement, FormError> {
     let leaked = leaf.parts()?;
-    let own_first = std::iter::once(leaf.part()).chain(leaked.into_iter().filter(|p| *p != leaf.part()));
+    let own_first =
+        std::iter::once(leaf.part()).chain(leaked.into_iter().filter(|p| *p != leaf.part()));
     let mut rules = BTreeSet::new();
     for part in own_first {
         match verdicts.get(&part) {
@@ -52,11 +74,13 @@ fn judge(form: &Form, leaf: &Leaf<'_>, verdicts: &BTreeMap<Part, Verdict>) -> Re
     Ok(Ok(rules.into_iter().collect()))
 }
 
-/// MIN-05: an address without the flag that it is safe.
+/// MIN-06: an address without the flag that it is safe.
 fn unsafe_address(form: &Form, path: &str) -> Option<Reason> {
-    let (_, flag) = SAFE_FLAGS.iter().find(|(address, flag)| path.starts_with(address) && path != *flag)?;
+    let (_, flag) = SAFE_FLAGS
+        .iter()
+        .find(|(address, flag)| path.starts_with(address) && path != *flag)?;
     (form.flag(flag) != Some(true)).then(|| Reason::Forbidden {
-        rule: "MIN-05".to_owned(),
+        rule: "MIN-06".to_owned(),
         advice: format!("Ask the person, and record `{flag}` as true if it is so."),
         source: "DOMAIN b, SAF: never as a bare address without the safe flags".to_owned(),
     })

@@ -26,7 +26,10 @@ pub(super) fn value(field: &Field, value: &Value) -> Result<(), FormError> {
 }
 
 fn list(field: &Field, values: &[Value]) -> Result<(), FormError> {
-    let refused = || FormError::List { path: field.path().to_owned(), limit: limit::REPEATED_VALUES };
+    let refused = || FormError::List {
+        path: field.path().to_owned(),
+        limit: limit::REPEATED_VALUES,
+    };
     if values.len() > limit::REPEATED_VALUES {
         return Err(refused());
     }
@@ -50,7 +53,10 @@ fn text(field: &Field, text: &str) -> Result<(), FormError> {
     };
     // A character is one to four bytes: the cheap test first.
     if text.len() > max_chars && text.chars().count() > max_chars {
-        return Err(FormError::TooLong { path: path(), limit: max_chars });
+        return Err(FormError::TooLong {
+            path: path(),
+            limit: max_chars,
+        });
     }
     if text.chars().any(is_refused) {
         return Err(FormError::Control { path: path() });
@@ -60,23 +66,35 @@ fn text(field: &Field, text: &str) -> Result<(), FormError> {
         Shape::Date if is_date(text) => Ok(()),
         Shape::Date => Err(FormError::Date { path: path() }),
         Shape::OneOf(allowed) if allowed.iter().any(|a| a == text) => Ok(()),
-        Shape::OneOf(allowed) => Err(FormError::OneOf { path: path(), allowed: allowed.join(", ") }),
+        Shape::OneOf(allowed) => Err(FormError::OneOf {
+            path: path(),
+            allowed: allowed.join(", "),
+        }),
         Shape::TaxonomyCode if taxonomy()?.part(text) == Some(field.part()) => Ok(()),
         Shape::TaxonomyCode => Err(not_a_code(field)),
         Shape::PartCode if text.parse::<Part>().is_ok() => Ok(()),
         Shape::PartCode => Err(code(field, "part codes, such as IDN.gender")),
         Shape::Hex { bytes } if is_hex(text, *bytes) => Ok(()),
-        Shape::Hex { .. } => Err(code(field, "a digest or id in lower-case hexadecimal digits")),
+        Shape::Hex { .. } => Err(code(
+            field,
+            "a digest or id in lower-case hexadecimal digits",
+        )),
         Shape::Flag | Shape::Number => Err(wrong_type(field)),
     }
 }
 
 pub(super) fn not_a_code(field: &Field) -> FormError {
-    code(field, "codes of the taxonomy that belong to this field, such as those of `waypost codes`")
+    code(
+        field,
+        "codes of the taxonomy that belong to this field, such as those of `waypost codes`",
+    )
 }
 
 fn code(field: &Field, expected: &'static str) -> FormError {
-    FormError::Code { path: field.path().to_owned(), expected }
+    FormError::Code {
+        path: field.path().to_owned(),
+        expected,
+    }
 }
 
 pub(super) fn wrong_type(field: &Field) -> FormError {
@@ -86,14 +104,23 @@ pub(super) fn wrong_type(field: &Field) -> FormError {
         (false, Shape::Number) => "a whole number from 0 to 4294967295",
         (false, _) => "a text",
     };
-    FormError::Type { path: field.path().to_owned(), expected }
+    FormError::Type {
+        path: field.path().to_owned(),
+        expected,
+    }
 }
 
 /// A path that came from outside, as an error may show it.
 pub(super) fn shown(path: &str) -> String {
     let plain = path.len() <= 80
-        && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
-    if plain { path.to_owned() } else { "(a key that is not a field name)".to_owned() }
+        && path
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    if plain {
+        path.to_owned()
+    } else {
+        "(a key that is not a field name)".to_owned()
+    }
 }
 
 /// Control characters except line feed and tab, and those that override the direction of text.
@@ -112,7 +139,9 @@ fn is_hex(text: &str, bytes: usize) -> bool {
 
 fn is_date(text: &str) -> bool {
     let digits = |s: &str, n: usize| -> Option<u32> {
-        (s.len() == n && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse().ok()).flatten()
+        (s.len() == n && s.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| s.parse().ok())
+            .flatten()
     };
     let mut pieces = text.split('-');
     let year = pieces.next().and_then(|y| digits(y, 4));
@@ -148,7 +177,20 @@ mod tests {
         for good in ["1999", "1999-12", "2024-02-29", "2000-02-29", "1999-12-31"] {
             assert!(is_date(good), "{good}");
         }
-        for bad in ["", "99", "0000", "1999-13", "1999-00", "2023-02-29", "1900-02-29", "1999-04-31", "1999-1-1", "1999-12-31-", "1999-12-31T00", "١٩٩٩"] {
+        for bad in [
+            "",
+            "99",
+            "0000",
+            "1999-13",
+            "1999-00",
+            "2023-02-29",
+            "1900-02-29",
+            "1999-04-31",
+            "1999-1-1",
+            "1999-12-31-",
+            "1999-12-31T00",
+            "١٩٩٩",
+        ] {
             assert!(!is_date(bad), "{bad}");
         }
     }

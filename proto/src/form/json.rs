@@ -15,8 +15,8 @@ enum Json {
     Number(u32),
     OtherNumber,
     Text(Zeroizing<String>),
-    List(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -78,23 +78,38 @@ impl<'de> Visitor<'de> for JsonVisitor {
 /// Reads an object of categories into the builder.
 pub(super) fn read(builder: &mut FormBuilder, text: &str) -> Result<(), FormError> {
     if text.len() > limit::FORM_JSON_BYTES {
-        return Err(FormError::TooLarge { found: text.len(), limit: limit::FORM_JSON_BYTES });
+        return Err(FormError::TooLarge {
+            found: text.len(),
+            limit: limit::FORM_JSON_BYTES,
+        });
     }
-    let json: Json = serde_json::from_str(text)
-        .map_err(|e| FormError::Json { line: e.line(), column: e.column() })?;
+    let json: Json = serde_json::from_str(text).map_err(|e| FormError::Json {
+        line: e.line(),
+        column: e.column(),
+    })?;
     match json {
         Json::Object(entries) => object(builder, "", entries),
         _ => Err(FormError::Json { line: 1, column: 1 }),
     }
 }
 
-fn object(builder: &mut FormBuilder, parent: &str, entries: Vec<(String, Json)>) -> Result<(), FormError> {
+fn object(
+    builder: &mut FormBuilder,
+    parent: &str,
+    entries: Vec<(String, Json)>,
+) -> Result<(), FormError> {
     let mut seen: Vec<String> = Vec::new();
     for (mut key, json) in entries {
-        let path = if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") };
+        let path = if parent.is_empty() {
+            key.clone()
+        } else {
+            format!("{parent}.{key}")
+        };
         key.zeroize();
         if seen.contains(&path) {
-            return Err(FormError::Twice { path: check::shown(&path) });
+            return Err(FormError::Twice {
+                path: check::shown(&path),
+            });
         }
         put(builder, &path, json)?;
         seen.push(path);
@@ -107,11 +122,16 @@ fn put(builder: &mut FormBuilder, path: &str, json: Json) -> Result<(), FormErro
         return if builder.form.fields.has_category(path) {
             object(builder, path, entries)
         } else {
-            builder.field(path).and_then(|field| Err(check::wrong_type(field)))
+            builder
+                .field(path)
+                .and_then(|field| Err(check::wrong_type(field)))
         };
     }
     if builder.form.fields.has_category(path) {
-        return Err(FormError::Type { path: check::shown(path), expected: "an object of fields" });
+        return Err(FormError::Type {
+            path: check::shown(path),
+            expected: "an object of fields",
+        });
     }
     let field = builder.field(path)?;
     match json {

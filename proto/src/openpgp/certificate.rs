@@ -64,7 +64,10 @@ pub enum CertificateError {
         algorithm: u8,
     },
     /// The user id is empty, too long, or not printable text (OPG-25).
-    #[error("the user id is not 1 to {} bytes of printable text", limit::USER_ID_BYTES)]
+    #[error(
+        "the user id is not 1 to {} bytes of printable text",
+        limit::USER_ID_BYTES
+    )]
     UserId,
     /// A self-signature is not accepted (OPG-26).
     #[error("self-signature in packet {index}: {source}")]
@@ -111,8 +114,13 @@ struct Validity {
 
 impl Validity {
     fn of(key_created: Timestamp, signature: &Signature, signed: Timestamp) -> Self {
-        let until = signature.key_validity_period().map(|d| key_created.plus(d.as_secs()));
-        Self { from: signed, until }
+        let until = signature
+            .key_validity_period()
+            .map(|d| key_created.plus(d.as_secs()));
+        Self {
+            from: signed,
+            until,
+        }
     }
 
     /// A key made by a clock that runs ahead of ours is already valid (`CLOCK_SKEW_SECONDS`).
@@ -168,11 +176,21 @@ impl Certificate {
             packets::frames(bytes).map_err(|source| CertificateError::Framing { source })?;
         let head @ [key, direct, user_id, binding] =
             frames.first_chunk().ok_or_else(|| out_of_place(&frames))?;
-        expect_tags(head, 0, &[tag::PUBLIC_KEY, tag::SIGNATURE, tag::USER_ID, tag::SIGNATURE])?;
+        expect_tags(
+            head,
+            0,
+            &[
+                tag::PUBLIC_KEY,
+                tag::SIGNATURE,
+                tag::USER_ID,
+                tag::SIGNATURE,
+            ],
+        )?;
 
         let primary = parse_primary(key)?;
-        let suite = Suite::of_signing(primary.pk_algo())
-            .ok_or(CertificateError::Algorithm { algorithm: primary.pk_algo().into() })?;
+        let suite = Suite::of_signing(primary.pk_algo()).ok_or(CertificateError::Algorithm {
+            algorithm: primary.pk_algo().into(),
+        })?;
         let (flags, validity) = check_direct_key(direct, &primary)?;
         let user_id = check_user_id(user_id, binding, &primary)?;
         let mut subkeys = Vec::new();
@@ -288,7 +306,11 @@ impl Certificate {
         if !self.is_valid(at) || !found.validity.holds(at) {
             return Err(CertificateError::NotValid { fingerprint, at });
         }
-        Ok(Recipient { certificate: self.clone(), subkey: index, fingerprint })
+        Ok(Recipient {
+            certificate: self.clone(),
+            subkey: index,
+            fingerprint,
+        })
     }
 
     pub(super) fn may_sign(&self) -> bool {
@@ -304,7 +326,10 @@ impl Certificate {
     }
 
     pub(super) fn subkey(&self, fingerprint: &Fingerprint) -> Option<&Subkey> {
-        self.0.subkeys.iter().find(|s| s.fingerprint == *fingerprint)
+        self.0
+            .subkeys
+            .iter()
+            .find(|s| s.fingerprint == *fingerprint)
     }
 }
 
@@ -336,13 +361,17 @@ impl Eq for Certificate {}
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").field("fingerprint", &self.0.fingerprint).finish_non_exhaustive()
+        f.debug_struct("Certificate")
+            .field("fingerprint", &self.0.fingerprint)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recipient").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("Recipient")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -362,7 +391,10 @@ fn expect_tags(frames: &[Frame<'_>], first: usize, tags: &[u8]) -> Result<(), Ce
             return Err(CertificateError::Secret);
         }
         if frame.tag != expected {
-            return Err(CertificateError::Packet { index: first + place, tag: frame.tag });
+            return Err(CertificateError::Packet {
+                index: first + place,
+                tag: frame.tag,
+            });
         }
     }
     Ok(())
@@ -386,7 +418,8 @@ fn parse_primary(frame: &Frame<'_>) -> Result<Key<PublicParts, PrimaryRole>, Cer
 }
 
 fn self_signature(frame: &Frame<'_>, index: usize) -> Result<Signature, CertificateError> {
-    signature::parse_frame(frame).map_err(|source| CertificateError::SelfSignature { index, source })
+    signature::parse_frame(frame)
+        .map_err(|source| CertificateError::SelfSignature { index, source })
 }
 
 fn check_direct_key(
@@ -449,7 +482,9 @@ fn check_subkey(
         return Err(CertificateError::NotCanonical { index });
     };
     if key.pk_algo() != suite.encryption() {
-        return Err(CertificateError::Algorithm { algorithm: key.pk_algo().into() });
+        return Err(CertificateError::Algorithm {
+            algorithm: key.pk_algo().into(),
+        });
     }
     let index = index + 1;
     let signature = self_signature(binding, index)?;
@@ -461,16 +496,26 @@ fn check_subkey(
         return Err(CertificateError::Flags { index });
     }
     let created = policy::seconds(key.creation_time());
-    let fingerprint =
-        signature::fingerprint(&key.fingerprint()).ok_or(CertificateError::NotCanonical { index })?;
+    let fingerprint = signature::fingerprint(&key.fingerprint())
+        .ok_or(CertificateError::NotCanonical { index })?;
     let validity = Validity::of(created, &signature, signed.max(created));
-    Ok(Subkey { fingerprint, key, validity })
+    Ok(Subkey {
+        fingerprint,
+        key,
+        validity,
+    })
 }
 
 fn check_distinct(subkeys: &[Subkey]) -> Result<(), CertificateError> {
     for (index, subkey) in subkeys.iter().enumerate() {
-        if subkeys.iter().take(index).any(|s| s.fingerprint == subkey.fingerprint) {
-            return Err(CertificateError::Repeated { fingerprint: subkey.fingerprint });
+        if subkeys
+            .iter()
+            .take(index)
+            .any(|s| s.fingerprint == subkey.fingerprint)
+        {
+            return Err(CertificateError::Repeated {
+                fingerprint: subkey.fingerprint,
+            });
         }
     }
     Ok(())

@@ -5,11 +5,11 @@ use std::fmt;
 
 use sequoia_openpgp as pgp;
 
-use pgp::crypto::{KeyPair, S2K, SessionKey};
 use pgp::crypto::mpi::SecretKeyChecksum;
+use pgp::crypto::{KeyPair, S2K, SessionKey};
 use pgp::packet::key::{Encrypted, PublicParts, SecretParts, SubordinateRole};
-use pgp::packet::{Key, PKESK, Packet};
 use pgp::packet::pkesk::PKESK6;
+use pgp::packet::{Key, PKESK, Packet};
 use pgp::serialize::MarshalInto;
 use pgp::types::SymmetricAlgorithm;
 use zeroize::Zeroizing;
@@ -53,8 +53,11 @@ impl DeskKey {
     ) -> Option<Self> {
         let fingerprint = signature::fingerprint(&secret.fingerprint())?;
         let public = &certificate.subkey(&fingerprint)?.key;
-        (secret.has_unencrypted_secret() && belongs(&secret, public))
-            .then_some(Self { certificate, secret, fingerprint })
+        (secret.has_unencrypted_secret() && belongs(&secret, public)).then_some(Self {
+            certificate,
+            secret,
+            fingerprint,
+        })
     }
 
     /// The encryption subkey's fingerprint.
@@ -108,7 +111,9 @@ impl DeskKey {
         let recipient = officer.certificate().recipient(fingerprint, at)?;
         let key = officer
             .desk_key(fingerprint)
-            .map_err(|_| CertificateError::NoSuchKey { fingerprint: *fingerprint })?;
+            .map_err(|_| CertificateError::NoSuchKey {
+                fingerprint: *fingerprint,
+            })?;
         let content = open::open_in(Context::HandOver, bytes, &key, admin, &[recipient], at)?;
         Self::from_content(&content).ok_or(AcceptError::Content)
     }
@@ -137,12 +142,14 @@ impl DeskKey {
         let (head, pairs) = frames.split_first_chunk::<4>().ok_or(KeyError::Malformed)?;
         let [_, direct, user_id, binding] = head;
         let is_ours = |pair: &&[Frame<'_>]| {
-            pair.first().and_then(packets::canonical).is_some_and(|packet| match packet {
-                Packet::PublicSubkey(key) => {
-                    signature::fingerprint(&key.fingerprint()) == Some(self.fingerprint)
-                }
-                _ => false,
-            })
+            pair.first()
+                .and_then(packets::canonical)
+                .is_some_and(|packet| match packet {
+                    Packet::PublicSubkey(key) => {
+                        signature::fingerprint(&key.fingerprint()) == Some(self.fingerprint)
+                    }
+                    _ => false,
+                })
         };
         let ours = pairs.chunks(2).find(is_ours).ok_or(KeyError::Malformed)?;
         let subkey_binding = ours.get(1).ok_or(KeyError::Malformed)?;
@@ -165,21 +172,34 @@ impl DeskKey {
 
     fn secret_packet(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let packet = Packet::from(self.secret.clone());
-        packet.to_vec().map(Zeroizing::new).map_err(|_| KeyError::Backend)
+        packet
+            .to_vec()
+            .map(Zeroizing::new)
+            .map_err(|_| KeyError::Backend)
     }
 
     /// The primary as GnuPG marks an absent secret: S2K specifier 101, `GNU`, mode 1. Usage octet
     /// 254 and no cipher, hence no IV: the one form that both sequoia and rPGP read for v6.
     fn primary_stub(&self) -> Result<Vec<u8>, KeyError> {
-        let stub = S2K::Private { tag: 101, parameters: Some(Box::from(*b"\0GNU\x01")) };
+        let stub = S2K::Private {
+            tag: 101,
+            parameters: Some(Box::from(*b"\0GNU\x01")),
+        };
         let secret = Encrypted::new(
             stub,
             SymmetricAlgorithm::Unencrypted,
             Some(SecretKeyChecksum::SHA1),
             Box::default(),
         );
-        let primary = self.certificate.primary().clone().add_secret(secret.into()).0;
-        Packet::from(primary).to_vec().map_err(|_| KeyError::Backend)
+        let primary = self
+            .certificate
+            .primary()
+            .clone()
+            .add_secret(secret.into())
+            .0;
+        Packet::from(primary)
+            .to_vec()
+            .map_err(|_| KeyError::Backend)
     }
 }
 
@@ -203,6 +223,8 @@ fn belongs(
 
 impl fmt::Debug for DeskKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeskKey").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("DeskKey")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
     }
 }

@@ -52,10 +52,16 @@ pub enum KeyError {
     #[error(transparent)]
     Sign(#[from] SignError),
     /// The user id is empty, too long, or not printable text (OPG-25).
-    #[error("the user id is not 1 to {} bytes of printable text", limit::USER_ID_BYTES)]
+    #[error(
+        "the user id is not 1 to {} bytes of printable text",
+        limit::USER_ID_BYTES
+    )]
     UserId,
     /// No more encryption subkeys fit: retire one, keeping its desk key for old bodies.
-    #[error("the certificate already has {} encryption keys", limit::ENCRYPTION_KEYS)]
+    #[error(
+        "the certificate already has {} encryption keys",
+        limit::ENCRYPTION_KEYS
+    )]
     TooManyKeys,
     /// No such encryption subkey.
     #[error("the key has no encryption key {fingerprint}")]
@@ -138,7 +144,11 @@ impl SecretKey {
             bytes.extend(packets);
             subkeys.push(subkey);
         }
-        Ok(Self { certificate: Certificate::parse(&bytes)?, primary, subkeys })
+        Ok(Self {
+            certificate: Certificate::parse(&bytes)?,
+            primary,
+            subkeys,
+        })
     }
 
     /// The certificate to publish.
@@ -155,8 +165,15 @@ impl SecretKey {
         if !self.certificate.may_sign() {
             return Err(SignError::MayNotSign);
         }
-        let pair = self.primary.clone().into_keypair().map_err(|_| SignError::Backend)?;
-        Ok(SigningKey { certificate: self.certificate.clone(), pair })
+        let pair = self
+            .primary
+            .clone()
+            .into_keypair()
+            .map_err(|_| SignError::Backend)?;
+        Ok(SigningKey {
+            certificate: self.certificate.clone(),
+            pair,
+        })
     }
 
     /// One encryption subkey's secret, to open with or to hand over.
@@ -167,7 +184,9 @@ impl SecretKey {
         let secret = self.subkeys.iter().find(|k| is(k, subkey));
         secret
             .and_then(|secret| DeskKey::new(self.certificate.clone(), secret.clone()))
-            .ok_or(KeyError::NoSuchKey { fingerprint: *subkey })
+            .ok_or(KeyError::NoSuchKey {
+                fingerprint: *subkey,
+            })
     }
 
     /// Adds an encryption subkey made at `at` and returns its fingerprint. Older ones stay, for
@@ -181,8 +200,7 @@ impl SecretKey {
         }
         let (subkey, packets) = bind_subkey(&self.primary, self.certificate.suite(), at)?;
         let bytes = [self.certificate.as_bytes(), &packets].concat();
-        let fingerprint =
-            signature::fingerprint(&subkey.fingerprint()).ok_or(KeyError::Backend)?;
+        let fingerprint = signature::fingerprint(&subkey.fingerprint()).ok_or(KeyError::Backend)?;
         self.certificate = Certificate::parse(&bytes)?;
         self.subkeys.push(subkey);
         Ok(fingerprint)
@@ -195,8 +213,14 @@ impl SecretKey {
     /// [`KeyError::NoSuchKey`]; the key is unchanged.
     pub fn retire_encryption_key(&mut self, subkey: &Fingerprint) -> Result<DeskKey, KeyError> {
         let retired = self.desk_key(subkey)?;
-        let kept: Vec<_> = self.subkeys.iter().filter(|k| !is(k, subkey)).cloned().collect();
-        let frames = packets::frames(self.certificate.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let kept: Vec<_> = self
+            .subkeys
+            .iter()
+            .filter(|k| !is(k, subkey))
+            .cloned()
+            .collect();
+        let frames =
+            packets::frames(self.certificate.as_bytes()).map_err(|_| KeyError::Malformed)?;
         let (head, pairs) = frames.split_at_checked(4).ok_or(KeyError::Malformed)?;
         let mut bytes: Vec<u8> = head.iter().flat_map(|f| f.bytes).copied().collect();
         for (key, pair) in self.subkeys.iter().zip(pairs.chunks(2)) {
@@ -225,7 +249,8 @@ impl SecretKey {
             .collect::<Result<Vec<_>, _>>()?;
         let mut secrets = secrets.into_iter();
         let mut locked = Vec::new();
-        let frames = packets::frames(self.certificate.as_bytes()).map_err(|_| KeyError::Malformed)?;
+        let frames =
+            packets::frames(self.certificate.as_bytes()).map_err(|_| KeyError::Malformed)?;
         for frame in frames {
             match frame.tag {
                 tag::PUBLIC_KEY | tag::PUBLIC_SUBKEY => {
@@ -266,7 +291,11 @@ impl SecretKey {
                 _ => {}
             }
         }
-        Ok(Self { certificate, primary: primary.ok_or(KeyError::Malformed)?, subkeys })
+        Ok(Self {
+            certificate,
+            primary: primary.ok_or(KeyError::Malformed)?,
+            subkeys,
+        })
     }
 }
 
@@ -289,23 +318,35 @@ impl SigningKey {
         at: Timestamp,
     ) -> Result<Vec<u8>, SignError> {
         let pair = self.pair_valid(at)?;
-        signature::sign(signature::builder(Use::Detached, at)?, pair, &[context.line(), content])
+        signature::sign(
+            signature::builder(Use::Detached, at)?,
+            pair,
+            &[context.line(), content],
+        )
     }
 
     pub(super) fn pair_valid(&self, at: Timestamp) -> Result<&KeyPair, SignError> {
-        if self.certificate.is_valid(at) { Ok(&self.pair) } else { Err(SignError::NotValid { at }) }
+        if self.certificate.is_valid(at) {
+            Ok(&self.pair)
+        } else {
+            Err(SignError::NotValid { at })
+        }
     }
 }
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretKey").field("certificate", &self.certificate).finish_non_exhaustive()
+        f.debug_struct("SecretKey")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("certificate", &self.certificate).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("certificate", &self.certificate)
+            .finish_non_exhaustive()
     }
 }
 
@@ -322,10 +363,11 @@ fn dated<R: PgpRole>(
     Ok(key)
 }
 
-
 fn packets_of(packets: &[Packet]) -> Result<Vec<u8>, KeyError> {
     let parts: pgp::Result<Vec<_>> = packets.iter().map(MarshalInto::to_vec).collect();
-    parts.map(|parts| parts.concat()).map_err(|_| KeyError::Backend)
+    parts
+        .map(|parts| parts.concat())
+        .map_err(|_| KeyError::Backend)
 }
 
 /// The primary key, its direct-key signature, the user id, and its binding, all public.
@@ -336,7 +378,9 @@ fn bind_primary(
     at: Timestamp,
 ) -> Result<Vec<u8>, KeyError> {
     let public = key.parts_as_public();
-    let flags = KeyFlags::empty().set_certification().set_signing_to(role.signs());
+    let flags = KeyFlags::empty()
+        .set_certification()
+        .set_signing_to(role.signs());
     let user_id = UserID::from(user_id);
     let direct = signature::builder(Use::DirectKey, at)?;
     let signatures = || -> pgp::Result<_> {
@@ -352,7 +396,12 @@ fn bind_primary(
     let binding = signature::builder(Use::UserId, at)?
         .sign_userid_binding(&mut pair, public, &user_id)
         .map_err(|_| KeyError::Backend)?;
-    packets_of(&[public.clone().into(), direct.into(), user_id.into(), binding.into()])
+    packets_of(&[
+        public.clone().into(),
+        direct.into(),
+        user_id.into(),
+        binding.into(),
+    ])
 }
 
 /// A new encryption subkey, and its public packet with the binding.
@@ -361,8 +410,11 @@ fn bind_subkey(
     suite: Suite,
     at: Timestamp,
 ) -> Result<(Key<SecretParts, SubordinateRole>, Vec<u8>), KeyError> {
-    let subkey: Key<SecretParts, SubordinateRole> =
-        dated(suite.generate_encryption().map_err(|_| KeyError::Backend)?, at)?.into();
+    let subkey: Key<SecretParts, SubordinateRole> = dated(
+        suite.generate_encryption().map_err(|_| KeyError::Backend)?,
+        at,
+    )?
+    .into();
     let binding = signature::builder(Use::Subkey, at)?
         .set_key_flags(policy::encryption_flags())
         .and_then(|builder| {
@@ -409,12 +461,20 @@ fn unprotect<R: PgpRole>(
     // Checked before deriving: the parameters decide how much memory that takes.
     let argon2 = matches!(
         *encrypted.s2k(),
-        S2K::Argon2 { t: ARGON2_PASSES, p: ARGON2_LANES, m: ARGON2_MEMORY_EXPONENT, .. }
+        S2K::Argon2 {
+            t: ARGON2_PASSES,
+            p: ARGON2_LANES,
+            m: ARGON2_MEMORY_EXPONENT,
+            ..
+        }
     );
-    if !argon2 || encrypted.algo() != policy::CIPHER || encrypted.aead_algo() != Some(policy::AEAD) {
+    if !argon2 || encrypted.algo() != policy::CIPHER || encrypted.aead_algo() != Some(policy::AEAD)
+    {
         return Err(KeyError::Protection);
     }
-    secret.decrypt_in_place(&public, password).map_err(|_| KeyError::Passphrase)?;
+    secret
+        .decrypt_in_place(&public, password)
+        .map_err(|_| KeyError::Passphrase)?;
     Ok(public.add_secret(secret).0)
 }
 

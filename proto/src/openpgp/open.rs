@@ -82,7 +82,9 @@ pub enum BodyError {
         found: u8,
     },
     /// Another cipher, mode or chunk size (OPG-32).
-    #[error("encrypted container with cipher {cipher}, mode {aead} and chunk size {chunk}, which is not allowed")]
+    #[error(
+        "encrypted container with cipher {cipher}, mode {aead} and chunk size {chunk}, which is not allowed"
+    )]
     Container {
         /// Symmetric algorithm number.
         cipher: u8,
@@ -169,16 +171,26 @@ pub fn outline(body: &[u8]) -> Result<Outline, BodyError> {
     let (container, session_keys) = frames.split_last().ok_or(BodyError::Incomplete)?;
     for (index, frame) in session_keys.iter().enumerate() {
         if frame.tag != tag::PKESK {
-            return Err(BodyError::Packet { index, tag: frame.tag });
+            return Err(BodyError::Packet {
+                index,
+                tag: frame.tag,
+            });
         }
     }
     match container.tag {
         tag::SEIPD => check_container(container)?,
         tag::PKESK => return Err(BodyError::Incomplete),
-        tag => return Err(BodyError::Packet { index: session_keys.len(), tag }),
+        tag => {
+            return Err(BodyError::Packet {
+                index: session_keys.len(),
+                tag,
+            });
+        }
     }
     if !(1..=limit::RECIPIENTS).contains(&session_keys.len()) {
-        return Err(BodyError::Recipients { found: session_keys.len() });
+        return Err(BodyError::Recipients {
+            found: session_keys.len(),
+        });
     }
     let mut suites = Vec::new();
     let mut recipients: Vec<Fingerprint> = Vec::new();
@@ -188,12 +200,17 @@ pub fn outline(body: &[u8]) -> Result<Outline, BodyError> {
             return Err(BodyError::Repeated { fingerprint });
         }
         if suites.first().is_some_and(|&first| first != suite) {
-            return Err(BodyError::Algorithm { algorithm: suite.encryption().into() });
+            return Err(BodyError::Algorithm {
+                algorithm: suite.encryption().into(),
+            });
         }
         suites.push(suite);
         recipients.push(fingerprint);
     }
-    let suite = suites.first().copied().ok_or(BodyError::Recipients { found: 0 })?;
+    let suite = suites
+        .first()
+        .copied()
+        .ok_or(BodyError::Recipients { found: 0 })?;
     Ok(Outline { suite, recipients })
 }
 
@@ -257,7 +274,11 @@ fn check_container(frame: &Frame<'_>) -> Result<(), BodyError> {
             if allowed && chunk <= 16 {
                 Ok(())
             } else {
-                Err(BodyError::Container { cipher, aead, chunk })
+                Err(BodyError::Container {
+                    cipher,
+                    aead,
+                    chunk,
+                })
             }
         }
         [found, ..] => Err(BodyError::ContainerVersion { found }),
@@ -280,8 +301,9 @@ fn check_session_key(frame: &Frame<'_>, index: usize) -> Result<(Suite, Fingerpr
         .and_then(signature::fingerprint)
         .ok_or(BodyError::SessionKey { index })?;
     let algorithm = session_key.pk_algo();
-    let suite = Suite::of_encryption(algorithm)
-        .ok_or(BodyError::Algorithm { algorithm: algorithm.into() })?;
+    let suite = Suite::of_encryption(algorithm).ok_or(BodyError::Algorithm {
+        algorithm: algorithm.into(),
+    })?;
     Ok((suite, fingerprint))
 }
 
@@ -329,15 +351,20 @@ fn verify<'a>(
     if seal::padme(inner.len()) != Some(inner.len()) {
         return Err(OpenError::Padding);
     }
-    let content = literal.body.strip_prefix(&LITERAL_HEADER).ok_or(OpenError::Form)?;
+    let content = literal
+        .body
+        .strip_prefix(&LITERAL_HEADER)
+        .ok_or(OpenError::Form)?;
     let signature = signature::parse_frame(signed)?;
     // The signature first: a wrong signer is told as such.
     signer.verify_parts(&signature, Use::Body, &[content], at)?;
     if seal::one_pass(&signature).as_deref() != Some(one_pass.bytes) {
         return Err(OpenError::Form);
     }
-    let intended: Option<Vec<_>> =
-        signature.intended_recipients().map(signature::fingerprint).collect();
+    let intended: Option<Vec<_>> = signature
+        .intended_recipients()
+        .map(signature::fingerprint)
+        .collect();
     let expected = recipients.iter().map(|r| r.certificate().fingerprint());
     if !intended.is_some_and(|intended| same(intended.into_iter(), expected)) {
         return Err(VerifyError::IntendedRecipients.into());
@@ -350,7 +377,12 @@ fn check_structure<'f, 'a>(frames: &'f [Frame<'a>]) -> Result<&'f [Frame<'a>; 4]
     let signatures = tags.iter().filter(|&&t| t == tag::SIGNATURE).count();
     match (tags.as_slice(), <&[Frame<'a>; 4]>::try_from(frames)) {
         (
-            [tag::ONE_PASS_SIGNATURE, tag::LITERAL, tag::SIGNATURE, tag::PADDING],
+            [
+                tag::ONE_PASS_SIGNATURE,
+                tag::LITERAL,
+                tag::SIGNATURE,
+                tag::PADDING,
+            ],
             Ok(four),
         ) => Ok(four),
         (tags, _) if tags.contains(&tag::COMPRESSED) => Err(OpenError::Compressed),

@@ -94,7 +94,7 @@ fn first(bytes: &[u8], offset: usize) -> Result<Frame<'_>, FramingError> {
     let (length, header_bytes) = match *rest {
         [a @ 0..192, ..] => (usize::from(a), 2),
         [a @ 192..224, b, ..] => ((usize::from(a) - 192) * 256 + usize::from(b) + 192, 3),
-        [224..255, ..] => return Err(FramingError::PartialLength { offset }),
+        [224..=254, ..] => return Err(FramingError::PartialLength { offset }),
         [255, a, b, c, d, ..] => {
             let length = u32::from_be_bytes([a, b, c, d]);
             (usize::try_from(length).map_err(|_| truncated)?, 6)
@@ -117,7 +117,9 @@ pub(super) fn canonical(frame: &Frame<'_>) -> Option<pgp::Packet> {
 
 /// The packet in a frame, which may have a longer length field than it needs.
 pub(super) fn one(frame: &Frame<'_>) -> Option<pgp::Packet> {
-    let mut packets = pgp::PacketPile::from_bytes(frame.bytes).ok()?.into_children();
+    let mut packets = pgp::PacketPile::from_bytes(frame.bytes)
+        .ok()?
+        .into_children();
     let packet = packets.next()?;
     packets.next().is_none().then_some(packet)
 }
@@ -131,13 +133,34 @@ mod tests {
     fn only_whole_packets_with_modern_headers_and_definite_lengths_are_framed() {
         let two = [0xcd, 1, b'a', 0xd5, 0xff, 0, 0, 0, 2, 7, 7];
         let framed = frames(&two).unwrap();
-        assert_eq!(framed.iter().map(|f| (f.tag, f.body.len())).collect::<Vec<_>>(), [(13, 1), (21, 2)]);
-        assert_eq!(frames(b"-----BEGIN PGP").unwrap_err(), FramingError::NotBinary { offset: 0 });
-        assert_eq!(frames(&[0xcd, 0, 0x99, 0]).unwrap_err(), FramingError::LegacyHeader { offset: 2 });
-        assert_eq!(frames(&[0xd2, 0xe4, 0]).unwrap_err(), FramingError::PartialLength { offset: 0 });
+        assert_eq!(
+            framed
+                .iter()
+                .map(|f| (f.tag, f.body.len()))
+                .collect::<Vec<_>>(),
+            [(13, 1), (21, 2)]
+        );
+        assert_eq!(
+            frames(b"-----BEGIN PGP").unwrap_err(),
+            FramingError::NotBinary { offset: 0 }
+        );
+        assert_eq!(
+            frames(&[0xcd, 0, 0x99, 0]).unwrap_err(),
+            FramingError::LegacyHeader { offset: 2 }
+        );
+        assert_eq!(
+            frames(&[0xd2, 0xe4, 0]).unwrap_err(),
+            FramingError::PartialLength { offset: 0 }
+        );
         for cut in [&two[..2], &two[..10], &two[..1]] {
-            assert!(matches!(frames(cut).unwrap_err(), FramingError::Truncated { .. }));
+            assert!(matches!(
+                frames(cut).unwrap_err(),
+                FramingError::Truncated { .. }
+            ));
         }
-        assert!(matches!(frames(&[0xcd, 0].repeat(1000)).unwrap_err(), FramingError::TooMany { .. }));
+        assert!(matches!(
+            frames(&[0xcd, 0].repeat(1000)).unwrap_err(),
+            FramingError::TooMany { .. }
+        ));
     }
 }

@@ -74,11 +74,15 @@ impl Suite {
     }
 
     pub(super) fn of_signing(algorithm: PublicKeyAlgorithm) -> Option<Self> {
-        [Self::PostQuantum, Self::Classical].into_iter().find(|s| s.signing() == algorithm)
+        [Self::PostQuantum, Self::Classical]
+            .into_iter()
+            .find(|s| s.signing() == algorithm)
     }
 
     pub(super) fn of_encryption(algorithm: PublicKeyAlgorithm) -> Option<Self> {
-        [Self::PostQuantum, Self::Classical].into_iter().find(|s| s.encryption() == algorithm)
+        [Self::PostQuantum, Self::Classical]
+            .into_iter()
+            .find(|s| s.encryption() == algorithm)
     }
 
     pub(super) fn generate_signing<R: KeyRole>(self) -> pgp::Result<Key6<SecretParts, R>> {
@@ -103,7 +107,9 @@ pub(super) fn features() -> Features {
 
 /// The flags of an encryption subkey.
 pub(super) fn encryption_flags() -> KeyFlags {
-    KeyFlags::empty().set_transport_encryption().set_storage_encryption()
+    KeyFlags::empty()
+        .set_transport_encryption()
+        .set_storage_encryption()
 }
 
 /// OpenPGP's 32-bit time, until 2106.
@@ -112,5 +118,8 @@ pub(super) fn openpgp_time(at: Timestamp) -> Option<pgp::types::Timestamp> {
 }
 
 pub(super) fn seconds(time: std::time::SystemTime) -> Timestamp {
-    Timestamp(time.duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+    Timestamp(
+        time.duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs()),
+    )
 }

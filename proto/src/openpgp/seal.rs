@@ -8,8 +8,8 @@ use std::io::Write;
 
 use sequoia_openpgp as pgp;
 
-use pgp::packet::{OnePassSig, Packet, Signature};
 use pgp::packet::one_pass_sig::OnePassSig6;
+use pgp::packet::{OnePassSig, Packet, Signature};
 use pgp::parse::Parse;
 use pgp::serialize::MarshalInto;
 use pgp::serialize::stream::{Encryptor, Message};
@@ -49,7 +49,10 @@ pub enum SealError {
         fingerprint: Fingerprint,
     },
     /// The sealed body would be longer than `limit::BODY_BYTES`.
-    #[error("the content is too long: sealed it would be {bytes} bytes, more than {}", limit::BODY_BYTES)]
+    #[error(
+        "the content is too long: sealed it would be {bytes} bytes, more than {}",
+        limit::BODY_BYTES
+    )]
     TooLong {
         /// Its length, sealed or, when that alone is too much, not yet sealed.
         bytes: usize,
@@ -83,10 +86,15 @@ pub(super) fn seal_in(
 ) -> Result<Vec<u8>, SealError> {
     check_recipients(signer, recipients)?;
     if plaintext.len() > limit::BODY_BYTES {
-        return Err(SealError::TooLong { bytes: plaintext.len() });
+        return Err(SealError::TooLong {
+            bytes: plaintext.len(),
+        });
     }
     let content = Zeroizing::new([context.line(), plaintext].concat());
-    let intended: Vec<_> = recipients.iter().map(|r| r.certificate().fingerprint()).collect();
+    let intended: Vec<_> = recipients
+        .iter()
+        .map(|r| r.certificate().fingerprint())
+        .collect();
     let signature = sign(&content, signer, &intended, at)?;
     let inner = pad(inner(&signature, &content)?)?;
     let body = encrypt(&inner, recipients)?;
@@ -98,7 +106,9 @@ pub(super) fn seal_in(
 
 fn check_recipients(signer: &SigningKey, recipients: &[Recipient]) -> Result<(), SealError> {
     if !(1..=limit::RECIPIENTS).contains(&recipients.len()) {
-        return Err(SealError::Recipients { found: recipients.len() });
+        return Err(SealError::Recipients {
+            found: recipients.len(),
+        });
     }
     for (index, recipient) in recipients.iter().enumerate() {
         let fingerprint = recipient.fingerprint();
@@ -145,11 +155,12 @@ pub(super) fn inner(
     content: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let one_pass = one_pass(signature).ok_or(SealError::Backend)?;
-    let signature =
-        Packet::from(signature.clone()).to_vec().map_err(|_| SealError::Backend)?;
+    let signature = Packet::from(signature.clone())
+        .to_vec()
+        .map_err(|_| SealError::Backend)?;
     let literal = packet_header(tag::LITERAL, LITERAL_HEADER.len() + content.len())?;
-    let length = one_pass.len() + literal.len() + LITERAL_HEADER.len() + content.len()
-        + signature.len();
+    let length =
+        one_pass.len() + literal.len() + LITERAL_HEADER.len() + content.len() + signature.len();
     // All at once, padding included, so that no copy of the content is left behind unzeroed.
     let mut inner = Zeroizing::new(Vec::with_capacity(padded_length(length)?));
     inner.extend_from_slice(&one_pass);
@@ -238,7 +249,10 @@ mod tests {
         assert_eq!(padme(200_000), Some(200_704));
         for length in 2..5000 {
             let padded = padme(length).unwrap();
-            assert!(padded >= length && (padded - length) * 8 <= length + 8, "{length}");
+            assert!(
+                padded >= length && (padded - length) * 8 <= length + 8,
+                "{length}"
+            );
             assert_eq!(padme(padded), Some(padded));
         }
         assert_eq!(padme(usize::MAX), None);

@@ -196,7 +196,9 @@ pub(super) fn sign(
     let signature = builder
         .sign_message(&mut key.clone(), &message)
         .map_err(|_| SignError::Backend)?;
-    Packet::from(signature).to_vec().map_err(|_| SignError::Backend)
+    Packet::from(signature)
+        .to_vec()
+        .map_err(|_| SignError::Backend)
 }
 
 /// The one signature packet that `bytes` are (OPG-10).
@@ -206,7 +208,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Signature, VerifyError> {
     }
     let frames = packets::frames(bytes).map_err(|source| VerifyError::Framing { source })?;
     let [frame] = frames.as_slice() else {
-        return Err(VerifyError::Count { found: frames.len() });
+        return Err(VerifyError::Count {
+            found: frames.len(),
+        });
     };
     parse_frame(frame)
 }
@@ -239,23 +243,31 @@ pub(super) fn verify<R: KeyRole>(
 ) -> Result<Timestamp, VerifyError> {
     check_header(signature, purpose, key)?;
     check_subpackets(signature, purpose)?;
-    check_issuer(signature, &fingerprint(&key.fingerprint()).ok_or(VerifyError::Malformed)?)?;
+    check_issuer(
+        signature,
+        &fingerprint(&key.fingerprint()).ok_or(VerifyError::Malformed)?,
+    )?;
     let created = signature
         .signature_creation_time()
         .map(policy::seconds)
-        .ok_or(VerifyError::Missing { tag: SubpacketTag::SignatureCreationTime.into() })?;
+        .ok_or(VerifyError::Missing {
+            tag: SubpacketTag::SignatureCreationTime.into(),
+        })?;
     if created < policy::seconds(key.creation_time()) {
         return Err(VerifyError::PredatesKey { created });
     }
     let algorithm = signature.hash_algo();
-    let mut hasher =
-        algorithm.context().map_err(|_| VerifyError::Malformed)?.for_signature(signature.version());
+    let mut hasher = algorithm
+        .context()
+        .map_err(|_| VerifyError::Malformed)?
+        .for_signature(signature.version());
     hash(&mut hasher).map_err(|_| VerifyError::Malformed)?;
     let digest = hasher.into_digest().map_err(|_| VerifyError::Malformed)?;
     if !digest.starts_with(signature.digest_prefix()) {
         return Err(VerifyError::Bad);
     }
-    key.verify(signature.mpis(), algorithm, &digest).map_err(|_| VerifyError::Bad)?;
+    key.verify(signature.mpis(), algorithm, &digest)
+        .map_err(|_| VerifyError::Bad)?;
     Ok(created)
 }
 
@@ -280,7 +292,9 @@ fn check_header<R: KeyRole>(
     key: &Key<PublicParts, R>,
 ) -> Result<(), VerifyError> {
     let Signature::V6(v6) = signature else {
-        return Err(VerifyError::Version { found: signature.version() });
+        return Err(VerifyError::Version {
+            found: signature.version(),
+        });
     };
     if signature.typ() != purpose.signature_type() {
         let (expected, found) = (purpose.signature_type().into(), signature.typ().into());
@@ -291,7 +305,10 @@ fn check_header<R: KeyRole>(
         || policy::Suite::of_signing(algorithm).is_none()
         || !policy::hash_allowed(hash)
     {
-        return Err(VerifyError::Algorithm { key: algorithm.into(), hash: hash.into() });
+        return Err(VerifyError::Algorithm {
+            key: algorithm.into(),
+            hash: hash.into(),
+        });
     }
     if v6.salt().len() != policy::SALT_BYTES {
         return Err(VerifyError::Malformed);
@@ -302,7 +319,9 @@ fn check_header<R: KeyRole>(
 /// OPG-13: only hashed subpackets that have a use here, each once (recipients: each once).
 fn check_subpackets(signature: &Signature, purpose: Use) -> Result<(), VerifyError> {
     if let Some(unhashed) = signature.unhashed_area().iter().next() {
-        return Err(VerifyError::Subpacket { tag: unhashed.tag().into() });
+        return Err(VerifyError::Subpacket {
+            tag: unhashed.tag().into(),
+        });
     }
     let mut seen = Vec::new();
     for subpacket in signature.hashed_area().iter() {
@@ -321,13 +340,18 @@ fn check_subpackets(signature: &Signature, purpose: Use) -> Result<(), VerifyErr
 }
 
 fn check_issuer(signature: &Signature, expected: &Fingerprint) -> Result<(), VerifyError> {
-    let missing = VerifyError::Missing { tag: SubpacketTag::IssuerFingerprint.into() };
+    let missing = VerifyError::Missing {
+        tag: SubpacketTag::IssuerFingerprint.into(),
+    };
     let issuer = signature.issuer_fingerprints().next().ok_or(missing)?;
     let found = fingerprint(issuer).ok_or(missing)?;
     if found == *expected {
         Ok(())
     } else {
-        Err(VerifyError::WrongSigner { expected: *expected, found })
+        Err(VerifyError::WrongSigner {
+            expected: *expected,
+            found,
+        })
     }
 }
 

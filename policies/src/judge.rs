@@ -1,0 +1,411 @@
+//! The decision: may this part go to this desk? What both bundles allow, goes.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cedar_policy::{Context, Entities, RestrictedExpression};
+use waypost_proto::manifest::Facts;
+use waypost_proto::vocabulary::{Part, Purpose};
+
+use crate::facts::{self, RecipientDesk, SenderFacts};
+use crate::rules::{Answer, Rule, Rules};
+use crate::schema::SchemaError;
+
+/// Whose bundle objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The sender's bundle.
+    Sender,
+    /// The recipient's bundle.
+    Recipient,
+    /// One bundle that both use.
+    Both,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sender => "the sender's policies",
+            Self::Recipient => "the recipient's policies",
+            Self::Both => "the policies of both",
+        })
+    }
+}
+
+/// Why a bundle objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// No rule permits it; none forbids it by name.
+    NothingPermits,
+    /// These rules forbid it.
+    Forbidden(Vec<Arc<Rule>>),
+    /// These rules could not be evaluated; empty when it is the engine that failed.
+    Failed(Vec<Arc<Rule>>),
+}
+
+/// One bundle's objection to one part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    /// Whose bundle.
+    pub side: Side,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// The decision on one part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Both bundles allow it: by these rules, sorted by id, each once.
+    Allow(Vec<Arc<Rule>>),
+    /// At least one bundle objects.
+    Deny(Vec<Objection>),
+}
+
+impl Decision {
+    /// Whether the part may go.
+    #[must_use]
+    pub const fn allows(&self) -> bool {
+        matches!(self, Self::Allow(_))
+    }
+}
+
+/// Decides what one desk may send to another, under the bundles of both.
+#[derive(Debug)]
+pub struct Judge {
+    sender_rules: Arc<Rules>,
+    recipient_rules: Arc<Rules>,
+    recipient: RecipientDesk,
+    sender: SenderFacts,
+    entities: Entities,
+    sender_record: RestrictedExpression,
+    /// The context of the message judged last: a message's parts are asked one after the other.
+    last: Mutex<Option<(Facts, Context)>>,
+}
+
+impl Judge {
+    /// A judge between two desks.
+    ///
+    /// # Errors
+    /// Only when the schema does not fit this build.
+    pub fn new(
+        sender_rules: Arc<Rules>,
+        recipient_rules: Arc<Rules>,
+        recipient: RecipientDesk,
+        sender: SenderFacts,
+    ) -> Result<Self, SchemaError> {
+        let entities = facts::entities(sender_rules.names(), &recipient)?;
+        let sender_record = facts::sender(sender_rules.names(), &sender)?;
+        Ok(Self {
+            sender_rules,
+            recipient_rules,
+            recipient,
+            sender,
+            entities,
+            sender_record,
+            last: Mutex::new(None),
+        })
+    }
+
+    /// The rules of the sender.
+    #[must_use]
+    pub fn sender_rules(&self) -> &Rules {
+        &self.sender_rules
+    }
+
+    /// The rules of the recipient.
+    #[must_use]
+    pub fn recipient_rules(&self) -> &Rules {
+        &self.recipient_rules
+    }
+
+    /// The receiving desk.
+    #[must_use]
+    pub const fn recipient(&self) -> &RecipientDesk {
+        &self.recipient
+    }
+
+    /// The sending desk.
+    #[must_use]
+    pub const fn sender(&self) -> &SenderFacts {
+        &self.sender
+    }
+
+    /// The same judge for another recipient desk.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn with_recipient(&self, recipient: RecipientDesk) -> Result<Self, SchemaError> {
+        Self::new(
+            Arc::clone(&self.sender_rules),
+            Arc::clone(&self.recipient_rules),
+            recipient,
+            self.sender.clone(),
+        )
+    }
+
+    /// Decides on one part. Whatever cannot be evaluated is denied.
+    #[must_use]
+    pub fn judge(&self, facts: &Facts, part: Part) -> Decision {
+        let Ok(context) = self.context(facts) else {
+            return Decision::Deny(vec![Objection {
+                side: Side::Both,
+                cause: Cause::Failed(Vec::new()),
+            }]);
+        };
+        if self.sender_rules.digest() == self.recipient_rules.digest() {
+            let answer = self.ask(&self.sender_rules, facts.purpose, part, &context);
+            return combine([(Side::Both, answer)]);
+        }
+        combine([
+            (
+                Side::Sender,
+                self.ask(&self.sender_rules, facts.purpose, part, &context),
+            ),
+            (
+                Side::Recipient,
+                self.ask(&self.recipient_rules, facts.purpose, part, &context),
+            ),
+        ])
+    }
+
+    fn context(&self, facts: &Facts) -> Result<Context, SchemaError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((judged, context)) = last.as_ref().filter(|(judged, _)| judged == facts) {
+            debug_assert_eq!(judged, facts);
+            return Ok(context.clone());
+        }
+        let context = facts::context(self.sender_rules.names(), &self.sender_record, facts)?;
+        *last = Some((facts.clone(), context.clone()));
+        Ok(context)
+    }
+
+    fn ask(&self, rules: &Rules, purpose: Purpose, part: Part, context: &Context) -> Answer {
+        rules
+            .ask(purpose, part, context, &self.entities)
+            .unwrap_or(Answer::Failed(Vec::new()))
+    }
+}
+
+/// INVARIANT (both allow): one objection denies.
+fn combine(answers: impl IntoIterator<Item = (Side, Answer)>) -> Decision {
+    let mut rules = Vec::new();
+    let mut objections = Vec::new();
+    for (side, answer) in answers {
+        let cause = match answer {
+            Answer::Allow(by) => {
+                rules.extend(by);
+                continue;
+            }
+            Answer::NothingPermits => Cause::NothingPermits,
+            Answer::Forbidden(by) => Cause::Forbidden(by),
+            Answer::Failed(by) => Cause::Failed(by),
+        };
+        objections.push(Objection { side, cause });
+    }
+    if objections.is_empty() {
+        rules.sort();
+        rules.dedup();
+        Decision::Allow(rules)
+    } else {
+        Decision::Deny(objections)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use waypost_proto::vocabulary::{ConsentState, DeskAttestation, MinorStatus, Role};
+
+    use super::*;
+    use crate::Bundle;
+    use crate::fixtures::{
+        adult_who_consents, adult_who_refuses, attested, built_in, built_in_and, child, judge,
+        sender,
+    };
+
+    fn allowed(judge: &Judge, facts: &Facts) -> BTreeSet<Part> {
+        Part::ALL
+            .iter()
+            .copied()
+            .filter(|part| judge.judge(facts, *part).allows())
+            .collect()
+    }
+
+    fn forbidding(decision: &Decision) -> Vec<String> {
+        let Decision::Deny(objections) = decision else {
+            return Vec::new();
+        };
+        objections
+            .iter()
+            .flat_map(|o| match &o.cause {
+                Cause::Forbidden(rules) => rules.iter().map(|r| r.id.clone()).collect(),
+                _ => Vec::new(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_adult_who_consents_is_referred_with_the_minimum_and_nothing_beyond() {
+        use Part::{
+            Age, CnsRest, Com, Doc, Env, ExpNotify, ExpRest, FamCount, HltRest, HltUrgent,
+            IdnGender, IdnRest, ImmCitizenship, Ind, LocArea, NarRef, Ned, OffCompelled, Pro,
+            RskRest, Saf, SexType,
+        };
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let expected = BTreeSet::from([
+            Env,
+            Pro,
+            IdnGender,
+            IdnRest,
+            Age,
+            Doc,
+            ImmCitizenship,
+            Com,
+            Saf,
+            LocArea,
+            FamCount,
+            CnsRest,
+            Ind,
+            RskRest,
+            ExpNotify,
+            ExpRest,
+            NarRef,
+            Ned,
+            HltUrgent,
+            HltRest,
+            SexType,
+            OffCompelled,
+        ]);
+        assert_eq!(allowed(&judge, &adult_who_consents()), expected);
+    }
+
+    #[test]
+    fn an_adult_who_refuses_is_not_referred_and_no_override_changes_that_for_identification() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let nothing_of_the_person = BTreeSet::from([Part::Env, Part::Pro]);
+        let mut facts = adult_who_refuses();
+        assert_eq!(allowed(&judge, &facts), nothing_of_the_person);
+        assert_eq!(
+            forbidding(&judge.judge(&facts, Part::Ind)),
+            ["adult-consent"]
+        );
+        facts.consent = ConsentState::Overridden;
+        facts.override_ground = Some(waypost_proto::vocabulary::OverrideGround::SignificantHarm);
+        assert_eq!(allowed(&judge, &facts), nothing_of_the_person);
+    }
+
+    #[test]
+    fn consent_covers_only_the_parts_it_names() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let mut facts = adult_who_consents();
+        facts.consented_parts = BTreeSet::from([Part::Ind]);
+        assert_eq!(
+            allowed(&judge, &facts),
+            BTreeSet::from([Part::Env, Part::Pro, Part::Ind])
+        );
+    }
+
+    #[test]
+    fn a_child_or_perhaps_a_child_needs_a_specialist_and_no_consent() {
+        let with = judge(Role::Pol, attested(Role::NrmCa));
+        let mut desk = attested(Role::NrmCa);
+        desk.desk.remove(&DeskAttestation::ChildSpecialist);
+        let without = judge(Role::Pol, desk);
+        for minor_status in [MinorStatus::Child, MinorStatus::Unknown] {
+            for consent in ConsentState::ALL {
+                let facts = Facts {
+                    minor_status,
+                    consent: *consent,
+                    ..child()
+                };
+                assert!(with.judge(&facts, Part::Ind).allows(), "{consent}");
+                let decision = without.judge(&facts, Part::Ind);
+                assert_eq!(forbidding(&decision), ["child-specialist"], "{consent}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_named_forbid_and_nothing_permits_it_are_told_apart() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let facts = adult_who_consents();
+        let unpermitted = judge.judge(&facts, Part::Edu);
+        assert_eq!(
+            unpermitted,
+            Decision::Deny(vec![Objection {
+                side: Side::Both,
+                cause: Cause::NothingPermits
+            }])
+        );
+        let decision = judge.judge(&facts, Part::CopCrimeRef);
+        assert_eq!(forbidding(&decision), ["cooperation-withheld"]);
+    }
+
+    #[test]
+    fn what_one_bundle_allows_and_the_other_does_not_is_withheld() {
+        let stricter = built_in_and(
+            r#"@id("no-documents") @source("test") @basis("LB-6E") @advice("none")
+               forbid (principal, action, resource == Waypost::Part::"DOC");"#,
+        );
+        let stricter = Arc::new(Rules::compile(&stricter).unwrap());
+        let facts = adult_who_consents();
+        let desk = || attested(Role::NrmCa);
+        let ours =
+            Judge::new(built_in(), Arc::clone(&stricter), desk(), sender(Role::Ngo)).unwrap();
+        let Decision::Deny(objections) = ours.judge(&facts, Part::Doc) else {
+            panic!()
+        };
+        assert_eq!(
+            objections.iter().map(|o| o.side).collect::<Vec<_>>(),
+            [Side::Recipient]
+        );
+        let theirs = Judge::new(stricter, built_in(), desk(), sender(Role::Ngo)).unwrap();
+        let Decision::Deny(objections) = theirs.judge(&facts, Part::Doc) else {
+            panic!()
+        };
+        assert_eq!(
+            objections.iter().map(|o| o.side).collect::<Vec<_>>(),
+            [Side::Sender]
+        );
+        assert!(theirs.judge(&facts, Part::Ind).allows());
+    }
+
+    #[test]
+    fn a_forbid_that_errs_denies_instead_of_being_skipped() {
+        let erring = built_in_and(
+            r#"@id("erring") @source("test") @basis("LB-6E") @advice("none")
+               forbid (principal, action, resource == Waypost::Part::"IND")
+               when { context.manifest.retention_days * 9223372036854775807 == 5 };"#,
+        );
+        let rules = Arc::new(Rules::compile(&erring).unwrap());
+        let judge = Judge::new(
+            Arc::clone(&rules),
+            rules,
+            attested(Role::NrmCa),
+            sender(Role::Ngo),
+        )
+        .unwrap();
+        let Decision::Deny(objections) = judge.judge(&adult_who_consents(), Part::Ind) else {
+            panic!("an error allowed")
+        };
+        assert!(matches!(&objections[0].cause, Cause::Failed(rules) if rules[0].id == "erring"));
+    }
+
+    #[test]
+    fn a_changed_fact_is_judged_anew() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        assert!(judge.judge(&adult_who_consents(), Part::Ind).allows());
+        assert!(!judge.judge(&adult_who_refuses(), Part::Ind).allows());
+        assert!(judge.judge(&adult_who_consents(), Part::Ind).allows());
+    }
+
+    #[test]
+    fn the_built_in_bundle_says_the_same_from_its_bytes() {
+        let bundle = Bundle::from_wire(&Bundle::builtin().unwrap().to_wire()).unwrap();
+        assert_eq!(
+            Rules::compile(&bundle).unwrap().digest(),
+            built_in().digest()
+        );
+    }
+}
