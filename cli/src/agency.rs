@@ -51,7 +51,13 @@ impl Report for Made {
         page.field("desk", &self.desk);
         page.field("officer", &self.officer);
         page.field("officer key", &self.officer_fingerprint);
-        page.field("roster", &format!("version {}, valid until {}", self.roster_version, self.roster_valid_until));
+        page.field(
+            "roster",
+            &format!(
+                "version {}, valid until {}",
+                self.roster_version, self.roster_valid_until
+            ),
+        );
         page.field("registration", &self.registration);
         page.field("node config", &self.node_config);
         page.next_steps(&self.next);
@@ -75,7 +81,11 @@ pub fn init(wanted: AgencyInit, context: &Context) -> Result<Output, Failure> {
     let endpoints = Endpoints::of(&wanted)?;
     let node = match &wanted.node {
         Some(node) => node.clone(),
-        None => wanted.id.as_str().parse().map_err(|e| Failure::invalid("the node's id").caused_by(&e))?,
+        None => wanted
+            .id
+            .as_str()
+            .parse()
+            .map_err(|e| Failure::invalid("the node's id").caused_by(&e))?,
     };
     // What is malformed is found before a passphrase is asked for.
     check_texts(&wanted)?;
@@ -88,14 +98,22 @@ pub fn init(wanted: AgencyInit, context: &Context) -> Result<Output, Failure> {
         failure.next("correct the options and type the command again: nothing was written")
     })?;
     write(&wanted, context, &keys, &passphrase, &registered, now)?;
-    context.home.write(&HomeFile::NodeConfig, endpoints.node_config(&wanted, &node).as_bytes())?;
-    context.home.write_settings(&Settings::Agency(AgencySettings {
-        agency: wanted.id.clone(),
-        officer: keys.officer.certificate().fingerprint(),
-        desk: wanted.desk.clone(),
-        operator: wanted.operator,
-    }))?;
-    let seen = Seen { version: 1, digest: registered.roster().digest() };
+    context.home.write(
+        &HomeFile::NodeConfig,
+        endpoints.node_config(&wanted, &node).as_bytes(),
+    )?;
+    context
+        .home
+        .write_settings(&Settings::Agency(AgencySettings {
+            agency: wanted.id.clone(),
+            officer: keys.officer.certificate().fingerprint(),
+            desk: wanted.desk.clone(),
+            operator: wanted.operator,
+        }))?;
+    let seen = Seen {
+        version: 1,
+        digest: registered.roster().digest(),
+    };
     context.home.update_state(|state| {
         state.rosters.insert(wanted.id.clone(), seen);
         Ok(())
@@ -198,7 +216,11 @@ impl Keys {
         let certificates = [&self.agency, &self.desk, &self.officer]
             .map(|key| key.certificate().as_bytes().to_vec());
         Ok(wire::Registration {
-            record: Some(record(wanted, node, CertificateRef::of(self.agency.certificate()))),
+            record: Some(record(
+                wanted,
+                node,
+                CertificateRef::of(self.agency.certificate()),
+            )),
             roster: Some(signed),
             certificates: certificates.into(),
         })
@@ -206,7 +228,8 @@ impl Keys {
 }
 
 fn record(wanted: &AgencyInit, node: &NodeId, certificate: CertificateRef) -> wire::AgencyRecord {
-    let attestations: BTreeSet<String> = wanted.attest.iter().map(|a| a.code().to_owned()).collect();
+    let attestations: BTreeSet<String> =
+        wanted.attest.iter().map(|a| a.code().to_owned()).collect();
     wire::AgencyRecord {
         id: wanted.id.to_string(),
         name: wanted.name.clone(),
@@ -318,8 +341,14 @@ fn made(wanted: &AgencyInit, context: &Context, keys: &Keys, registered: &Regist
 
 fn check_texts(wanted: &AgencyInit) -> Result<(), Failure> {
     let country = wanted.id.country();
-    let (prefix, _) = wanted.jurisdiction.split_once('-').unwrap_or((&wanted.jurisdiction, ""));
-    let plain = wanted.jurisdiction.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
+    let (prefix, _) = wanted
+        .jurisdiction
+        .split_once('-')
+        .unwrap_or((&wanted.jurisdiction, ""));
+    let plain = wanted
+        .jurisdiction
+        .bytes()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
     if !plain || !prefix.eq_ignore_ascii_case(country) || wanted.jurisdiction.len() > 16 {
         return Err(Failure::invalid("`--jurisdiction` does not fit the agency's id")
             .because(format!("an id that starts with `{country}` is under the law of that country"))
@@ -339,7 +368,9 @@ struct Endpoints {
 
 fn port_of(endpoint: &str) -> Option<u16> {
     let (host, port) = endpoint.rsplit_once(':')?;
-    port.parse().ok().filter(|port| *port != 0 && !host.is_empty())
+    port.parse()
+        .ok()
+        .filter(|port| *port != 0 && !host.is_empty())
 }
 
 impl Endpoints {
@@ -359,10 +390,15 @@ impl Endpoints {
         };
         port_of(&desks).ok_or_else(|| bad("--desk-endpoint"))?;
         if desks == wanted.endpoint {
-            return Err(Failure::invalid("`--endpoint` and `--desk-endpoint` are the same")
-                .next("give officers another port than peers"));
+            return Err(
+                Failure::invalid("`--endpoint` and `--desk-endpoint` are the same")
+                    .next("give officers another port than peers"),
+            );
         }
-        Ok(Self { peers: wanted.endpoint.clone(), desks })
+        Ok(Self {
+            peers: wanted.endpoint.clone(),
+            desks,
+        })
     }
 
     /// On every address, except when the endpoint is this machine only.

@@ -110,7 +110,7 @@ pub struct Doctor {
     /// Also look at this data folder of a node on this machine
     #[arg(long, value_name = "DIR")]
     pub node: Option<PathBuf>,
-    /// Do not ask the node for its clock
+    /// Do not try to reach the node
     #[arg(long)]
     pub offline: bool,
 }

@@ -23,7 +23,10 @@ impl Report for Exported {
     const COMMAND: &'static str = "desk export-key";
 
     fn page(&self, page: &mut Page) {
-        page.line(&format!("The secret key of the desk {} is exported.", self.desk));
+        page.line(&format!(
+            "The secret key of the desk {} is exported.",
+            self.desk
+        ));
         page.field("encryption key", &self.encryption_key);
         page.field("file", &self.file);
         page.warning(self.warning);
@@ -38,9 +41,11 @@ pub fn export_key(wanted: &ExportKey, context: &Context) -> Result<Output, Failu
     let settings = context.home.agency()?;
     let desk = wanted.desk.clone().unwrap_or(settings.desk);
     if wanted.out.exists() {
-        return Err(Failure::error(format!("`{}` exists already", wanted.out.display()))
-            .because("an export never writes over a file")
-            .next("choose a name that is free: `--out FILE`"));
+        return Err(
+            Failure::error(format!("`{}` exists already", wanted.out.display()))
+                .because("an export never writes over a file")
+                .next("choose a name that is free: `--out FILE`"),
+        );
     }
     if !wanted.yes_export_secret_key {
         let question = format!("Export the secret key of the desk {desk}?\n{WARNING}");

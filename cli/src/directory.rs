@@ -50,7 +50,10 @@ impl Report for New {
     const COMMAND: &'static str = "directory new";
 
     fn page(&self, page: &mut Page) {
-        page.good(&format!("The scheme operator for `{}` is set up.", self.country));
+        page.good(&format!(
+            "The scheme operator for `{}` is set up.",
+            self.country
+        ));
         page.field("home", &self.home);
         page.field("suite", &self.suite);
         page.field("fingerprint", &self.fingerprint);
@@ -61,8 +64,10 @@ impl Report for New {
 fn new(country: &str, suite: SuiteName, context: &Context) -> Result<Output, Failure> {
     context.home.check_unused()?;
     if country.len() != 2 || !country.bytes().all(|b| b.is_ascii_lowercase()) {
-        return Err(Failure::invalid("`--country` is not two lower-case letters")
-            .next("give the country's code, such as `--country gb`"));
+        return Err(
+            Failure::invalid("`--country` is not two lower-case letters")
+                .next("give the country's code, such as `--country gb`"),
+        );
     }
     let passphrase = context.new_passphrase("the new key of the scheme operator")?;
     let user_id = format!("scheme operator {country}");
@@ -71,7 +76,10 @@ fn new(country: &str, suite: SuiteName, context: &Context) -> Result<Output, Fai
         .map_err(failed)?;
     let fingerprint = key.certificate().fingerprint();
     let home = &context.home;
-    home.write(&HomeFile::OperatorKey, &key.lock(&passphrase).map_err(failed)?)?;
+    home.write(
+        &HomeFile::OperatorKey,
+        &key.lock(&passphrase).map_err(failed)?,
+    )?;
     home.write(&HomeFile::OperatorCertificate, key.certificate().as_bytes())?;
     home.write_settings(&Settings::Operator(OperatorSettings {
         country: country.to_owned(),
@@ -140,7 +148,11 @@ impl Summary {
             jurisdiction: agency.jurisdiction.clone(),
             node: agency.node.to_string(),
             fingerprint: agency.certificate.fingerprint.to_string(),
-            log_keys: agency.log_keys.iter().map(|k| k.verifier.to_string()).collect(),
+            log_keys: agency
+                .log_keys
+                .iter()
+                .map(|k| k.verifier.to_string())
+                .collect(),
             attestations: agency.attestations.iter().map(|a| a.code()).collect(),
         });
         let nodes = directory.nodes().map(|node| NodeSummary {
@@ -169,14 +181,25 @@ impl Summary {
         page.field("suite", &self.suite);
         page.field("version", &self.version);
         page.field("valid until", &self.valid_until);
-        page.field("holds", &format!("{} agencies, {} nodes", self.agencies.len(), self.nodes.len()));
+        page.field(
+            "holds",
+            &format!(
+                "{} agencies, {} nodes",
+                self.agencies.len(),
+                self.nodes.len()
+            ),
+        );
         if !self.fresh {
             page.bad("It has expired. Get the current file from the scheme operator.");
         }
     }
 
     const fn status(&self) -> Status {
-        if self.fresh { Status::Done } else { Status::Error }
+        if self.fresh {
+            Status::Done
+        } else {
+            Status::Error
+        }
     }
 }
 
@@ -269,7 +292,10 @@ fn verify(path: &Path, pin: Option<Fingerprint>, context: &Context) -> Result<Ou
         ))
     })?;
     let directory = read(&read_file(path, FILE_BYTES)?, &pin, context.now())?;
-    Ok(Output::of(&Verified(Summary::of(&directory, context.now()))))
+    Ok(Output::of(&Verified(Summary::of(
+        &directory,
+        context.now(),
+    ))))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use waypost_proto::id::{AgencyId, DeskName, NodeId};
 use waypost_proto::limit;
 use zeroize::Zeroizing;
 
+use crate::environment;
 use crate::output::Failure;
 
 pub use settings::{AgencySettings, OperatorSettings, Settings};
@@ -156,17 +157,14 @@ pub struct Home {
 }
 
 impl Home {
-    /// `given`, else `WAYPOST_HOME`, else `~/.waypost`. The one place that reads the environment.
+    /// `given`, else what the environment says.
     ///
     /// # Errors
-    /// When none of them is there.
+    /// When neither is there.
     pub fn locate(given: Option<&Path>) -> Result<Self, Failure> {
-        let from_environment = || std::env::var_os("WAYPOST_HOME").map(PathBuf::from);
-        let default = || std::env::home_dir().map(|home| home.join(".waypost"));
         given
             .map(Path::to_path_buf)
-            .or_else(from_environment)
-            .or_else(default)
+            .or_else(environment::home_folder)
             .filter(|root| !root.as_os_str().is_empty())
             .map(|root| Self { root })
             .ok_or_else(|| Failure::error("no home folder is known").next("add `--home DIR`"))

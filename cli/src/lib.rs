@@ -12,7 +12,9 @@ use std::ffi::OsString;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use args::{Arguments, Color, Command, Global};
+use args::{
+    AgencyCommand, Arguments, Color, Command, DeskCommand, Global, PolicyCommand, RosterCommand,
+};
 use clock::Clock;
 use context::Context;
 use home::Home;
@@ -26,10 +28,23 @@ pub mod home;
 pub mod passphrase;
 
 pub mod clock;
+pub mod environment;
 
+pub mod agency;
+pub mod desk;
+pub mod registration;
+pub mod roster;
+
+pub mod directory;
+
+mod adapter;
 pub mod connection;
 pub mod online;
 pub mod rpc;
+
+pub mod policy;
+
+pub mod doctor;
 
 pub mod demo;
 
@@ -84,7 +99,15 @@ fn prepare(global: &Global) -> Result<Context, Failure> {
 pub async fn run(command: Command, context: &Context) -> Result<Output, Failure> {
     match command {
         Command::Online(command) => online::run(command, context).await,
+        Command::Agency(AgencyCommand::Init(wanted)) => agency::init(*wanted, context),
+        Command::Roster(RosterCommand::Sign(wanted)) => roster::sign(&wanted, context).await,
+        Command::Roster(RosterCommand::Show) => roster::show(context),
+        Command::Desk(DeskCommand::ExportKey(wanted)) => desk::export_key(&wanted, context),
+        Command::Directory(command) => directory::run(command, context),
+        Command::Policy(PolicyCommand::Explain(wanted)) => policy::explain(&wanted),
+        Command::Policy(PolicyCommand::Check(wanted)) => policy::check(&wanted),
+        Command::Policy(PolicyCommand::Prove(wanted)) => policy::prove(&wanted).await,
+        Command::Doctor(wanted) => doctor::run(&wanted, context).await,
         Command::Demo(wanted) => demo::run(wanted.keep, context).await,
-        _ => Err(Failure::error("this build has no such command")),
     }
 }

@@ -49,15 +49,22 @@ impl Registered {
             .as_ref()
             .ok_or_else(|| refused_because("the roster is not in it"))?
             .encode_to_vec();
-        let party = Party::assemble(record, &agency, &roster, certificates, at)
-            .map_err(|e| refused(&e))?;
+        let party =
+            Party::assemble(record, &agency, &roster, certificates, at).map_err(|e| refused(&e))?;
         if let Some(digest) = party.missing().next() {
-            return Err(refused_because(&format!("the certificate with digest {digest} is missing")));
+            return Err(refused_because(&format!(
+                "the certificate with digest {digest} is missing"
+            )));
         }
         for desk in party.roster().roster().desks.keys() {
             party.recipient(desk, at).map_err(|e| refused(&e))?;
         }
-        Ok(Self { wire, bytes: bytes.to_vec(), party, agency })
+        Ok(Self {
+            wire,
+            bytes: bytes.to_vec(),
+            party,
+            agency,
+        })
     }
 
     /// The directory record.
@@ -108,7 +115,10 @@ impl Registered {
     /// As [`Self::verify`].
     pub fn with_roster(&self, roster: &[u8], at: Timestamp) -> Result<Self, Failure> {
         let roster = wire::Signed::decode(roster).map_err(|e| refused(&e))?;
-        let wire = wire::Registration { roster: Some(roster), ..self.wire.clone() };
+        let wire = wire::Registration {
+            roster: Some(roster),
+            ..self.wire.clone()
+        };
         Self::verify(&wire.encode_to_vec(), at)
     }
 
@@ -138,7 +148,9 @@ impl Registered {
 }
 
 fn record_of(wire: &wire::Registration) -> Result<AgencyRecord, Failure> {
-    let record = wire::Record { record: wire.record.clone().map(wire::record::Record::Agency) };
+    let record = wire::Record {
+        record: wire.record.clone().map(wire::record::Record::Agency),
+    };
     match Record::parse(&record.encode_to_vec()).map_err(|e| refused(&e))? {
         Record::Agency(agency) => Ok(agency),
         Record::Node(_) => Err(refused_because("it holds no agency's record")),

@@ -54,7 +54,12 @@ impl Report for Signed {
 pub async fn sign(wanted: &RosterSign, context: &Context) -> Result<Output, Failure> {
     let agency = context.home.agency()?.agency;
     let before = registered(context)?;
-    let seen = context.home.state()?.rosters.get(&agency).map_or(0, |seen| seen.version);
+    let seen = context
+        .home
+        .state()?
+        .rosters
+        .get(&agency)
+        .map_or(0, |seen| seen.version);
     let key = context.agency_key()?;
     let signer = key
         .signing_key()
@@ -72,18 +77,23 @@ pub async fn sign(wanted: &RosterSign, context: &Context) -> Result<Output, Fail
         .map_err(|e| Failure::error("the roster cannot be signed").caused_by(&e))?;
     let registered = before.with_roster(&bytes, now)?;
     context.home.update_state(|state| {
-        let seen = Seen { version: roster.version, digest: registered.roster().digest() };
+        let seen = Seen {
+            version: roster.version,
+            digest: registered.roster().digest(),
+        };
         state.rosters.insert(agency.clone(), seen);
-        context.home.write(&HomeFile::Registration, registered.as_bytes())?;
+        context
+            .home
+            .write(&HomeFile::Registration, registered.as_bytes())?;
         context.home.write(&HomeFile::Roster, &bytes)
     })?;
     if wanted.publish {
-        online::publish_roster(context, &bytes, registered.certificates()).await.map_err(
-            |failure| {
+        online::publish_roster(context, &bytes, registered.certificates())
+            .await
+            .map_err(|failure| {
                 failure
                     .because("the new roster is signed and kept, but the node does not have it yet")
-            },
-        )?;
+            })?;
     }
     let next = if wanted.publish {
         Vec::new()
@@ -130,11 +140,14 @@ struct ShownDesk {
 
 impl Shown {
     fn of(roster: &Roster, now: Timestamp) -> Self {
-        let officers = roster.officers.iter().map(|(fingerprint, officer)| ShownOfficer {
-            fingerprint: fingerprint.to_string(),
-            title: officer.title.clone(),
-            desks: officer.desks.iter().map(ToString::to_string).collect(),
-        });
+        let officers = roster
+            .officers
+            .iter()
+            .map(|(fingerprint, officer)| ShownOfficer {
+                fingerprint: fingerprint.to_string(),
+                title: officer.title.clone(),
+                desks: officer.desks.iter().map(ToString::to_string).collect(),
+            });
         let desks = roster.desks.iter().map(|(name, desk)| ShownDesk {
             name: name.to_string(),
             role: desk.role.code(),
@@ -159,32 +172,53 @@ impl Report for Shown {
     const COMMAND: &'static str = "roster show";
 
     fn page(&self, page: &mut Page) {
-        page.heading(&format!("Roster of {}, version {}", self.agency, self.version));
+        page.heading(&format!(
+            "Roster of {}, version {}",
+            self.agency, self.version
+        ));
         page.field("signed", &self.created);
         page.field("valid until", &self.valid_until);
         page.heading("Officers");
         for officer in &self.officers {
-            page.item(&format!("{} for {}", officer.title, officer.desks.join(", ")));
+            page.item(&format!(
+                "{} for {}",
+                officer.title,
+                officer.desks.join(", ")
+            ));
             page.field("  key", &officer.fingerprint);
         }
         page.heading("Desks");
         for desk in &self.desks {
-            page.item(&format!("{} ({}) {}", desk.name, desk.role, desk.attestations.join(", ")));
+            page.item(&format!(
+                "{} ({}) {}",
+                desk.name,
+                desk.role,
+                desk.attestations.join(", ")
+            ));
             page.field("  key", &desk.encryption_key);
         }
         if !self.revoked.is_empty() {
             page.heading("No longer to be used");
-            self.revoked.iter().for_each(|fingerprint| page.item(fingerprint));
+            self.revoked
+                .iter()
+                .for_each(|fingerprint| page.item(fingerprint));
         }
         if !self.fresh {
             page.bad("It has expired: counterparts refuse your messages. Renew it: waypost roster sign --publish");
         } else if self.days_left < RENEW_DAYS {
-            page.warning(&format!("{} days left. Renew it: waypost roster sign --publish", self.days_left));
+            page.warning(&format!(
+                "{} days left. Renew it: waypost roster sign --publish",
+                self.days_left
+            ));
         }
     }
 
     fn status(&self) -> Status {
-        if self.fresh { Status::Done } else { Status::Error }
+        if self.fresh {
+            Status::Done
+        } else {
+            Status::Error
+        }
     }
 }
 
@@ -195,5 +229,8 @@ impl Report for Shown {
 pub fn show(context: &Context) -> Result<Output, Failure> {
     context.home.agency()?;
     let registered = registered(context)?;
-    Ok(Output::of(&Shown::of(registered.roster().roster(), context.now())))
+    Ok(Output::of(&Shown::of(
+        registered.roster().roster(),
+        context.now(),
+    )))
 }

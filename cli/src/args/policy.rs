@@ -79,21 +79,25 @@ pub struct Explain {
     /// Legal basis; several are separated by commas
     #[arg(long, value_delimiter = ',', default_value = "LB-6E")]
     pub basis: Vec<LegalBasis>,
-    /// Whether the person is a child: child, adult, unknown [default: the form's, else unknown]
-    #[arg(long, value_name = "STATUS")]
+    /// Whether the person is a child: child, adult, unknown [default: unknown]; a form says it itself
+    #[arg(long, value_name = "STATUS", conflicts_with = "form")]
     pub minor: Option<MinorStatus>,
-    /// Consent: not_required, given, refused, withdrawn, overridden [default: the form's, else
-    /// not_required]
-    #[arg(long, value_name = "STATE")]
+    /// Consent: not_required, given, refused, withdrawn, overridden [default: not_required]
+    #[arg(long, value_name = "STATE", conflicts_with = "form")]
     pub consent: Option<ConsentState>,
     /// Parts that the consent covers [default with consent: all that are asked about]
-    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "PART",
+        conflicts_with = "form"
+    )]
     pub consented: Vec<Part>,
     /// Why a refusal is overridden
     #[arg(long, value_name = "GROUND")]
     pub override_ground: Option<OverrideGround>,
     /// A person is in immediate danger
-    #[arg(long)]
+    #[arg(long, conflicts_with = "form")]
     pub danger: bool,
     /// The person is represented for this purpose
     #[arg(long)]

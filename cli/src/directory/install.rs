@@ -65,12 +65,18 @@ pub(super) fn install(
         }
         // The file before the state: a newer file than the state knows is accepted, an older not.
         context.home.write(&HomeFile::Directory, &bytes)?;
-        state.directory = Some(Seen { version: head.version(), digest: head.digest() });
+        state.directory = Some(Seen {
+            version: head.version(),
+            digest: head.digest(),
+        });
         Ok(())
     })?;
     let pinned_now = settings.operator.is_none();
     if pinned_now {
-        let settings = AgencySettings { operator: Some(pin), ..settings };
+        let settings = AgencySettings {
+            operator: Some(pin),
+            ..settings
+        };
         context.home.write_settings(&Settings::Agency(settings))?;
     }
     Ok(Output::of(&Installed {

@@ -65,9 +65,11 @@ fn check_country(id: &str, country: &str) -> Result<(), Failure> {
     if id.split('.').next() == Some(country) {
         return Ok(());
     }
-    Err(Failure::invalid(format!("`{id}` is not under your country `{country}`"))
-        .because("a scheme operator vouches only for ids of its own country")
-        .next("send it to the operator of that country"))
+    Err(
+        Failure::invalid(format!("`{id}` is not under your country `{country}`"))
+            .because("a scheme operator vouches only for ids of its own country")
+            .next("send it to the operator of that country"),
+    )
 }
 
 fn next_step() -> Vec<String> {
@@ -88,12 +90,14 @@ fn add_registration(
     check_country(id.as_str(), &operator.country)?;
     let certificate = context.certificate(&HomeFile::OperatorCertificate)?;
     if registered.suite() != certificate.suite() {
-        return Err(Failure::invalid(format!("`{id}` uses another suite than this directory"))
-            .because("everyone under one directory uses its suite")
-            .next(format!(
-                "ask the agency to make its keys with `--suite {}`",
-                crate::agency::suite_name(certificate.suite())
-            )));
+        return Err(
+            Failure::invalid(format!("`{id}` uses another suite than this directory"))
+                .because("everyone under one directory uses its suite")
+                .next(format!(
+                    "ask the agency to make its keys with `--suite {}`",
+                    crate::agency::suite_name(certificate.suite())
+                )),
+        );
     }
     let file = HomeFile::OperatorAgency(id.clone());
     let before = match context.home.holds(&file) {
@@ -104,8 +108,10 @@ fn add_registration(
         check_successor(before, &registered, wanted.accept_new_certificate, now)?;
     }
     // The log keys are the operator's to say: what the registration says of them does not count.
-    let mut keys =
-        before.as_ref().and_then(|b| b.wire().record.clone()).map_or_else(Vec::new, |r| r.log_keys);
+    let mut keys = before
+        .as_ref()
+        .and_then(|b| b.wire().record.clone())
+        .map_or_else(Vec::new, |r| r.log_keys);
     if let Some(path) = &wanted.log_key {
         add_log_key(&mut keys, path, &id.to_string(), now)?;
     }
@@ -132,15 +138,28 @@ fn check_successor(
     if old.fingerprint() == new.fingerprint() || accepted {
         return Ok(());
     }
-    let succession = after.wire().record.as_ref().map_or(&[][..], |r| &r.succession);
-    old.verify(SignatureContext::Succession, new.as_bytes(), succession, now).map_err(|_| {
-        Failure::error(format!("`{}` comes with another key than before", after.record().id))
-            .because(format!(
-                "the old one, {}, has not signed the new one, {}",
-                old.fingerprint(),
-                new.fingerprint()
-            ))
-            .next("meet the agency in person; if the change is theirs, add `--accept-new-certificate`")
+    let succession = after
+        .wire()
+        .record
+        .as_ref()
+        .map_or(&[][..], |r| &r.succession);
+    old.verify(
+        SignatureContext::Succession,
+        new.as_bytes(),
+        succession,
+        now,
+    )
+    .map_err(|_| {
+        Failure::error(format!(
+            "`{}` comes with another key than before",
+            after.record().id
+        ))
+        .because(format!(
+            "the old one, {}, has not signed the new one, {}",
+            old.fingerprint(),
+            new.fingerprint()
+        ))
+        .next("meet the agency in person; if the change is theirs, add `--accept-new-certificate`")
     })
 }
 
@@ -161,8 +180,11 @@ fn add_log_key(
     let verifier: Verifier = text.trim_end().parse().map_err(|e| bad(&e))?;
     let expected = format!("waypost/{agency}");
     if verifier.name().as_str() != expected {
-        return Err(Failure::invalid(format!("`{}` is the key of another log", path.display()))
-            .because(format!("it is of `{}`, expected `{expected}`", verifier.name())));
+        return Err(
+            Failure::invalid(format!("`{}` is the key of another log", path.display())).because(
+                format!("it is of `{}`, expected `{expected}`", verifier.name()),
+            ),
+        );
     }
     let vkey = verifier.to_string();
     if keys.last().is_some_and(|key| key.vkey == vkey) {
@@ -172,7 +194,12 @@ fn add_log_key(
     if let Some(last) = keys.last_mut() {
         last.valid_until = Some(now.0);
     }
-    keys.push(wire::LogKey { vkey, valid_from: now.0, valid_until: None, epoch });
+    keys.push(wire::LogKey {
+        vkey,
+        valid_from: now.0,
+        valid_until: None,
+        epoch,
+    });
     Ok(())
 }
 
@@ -182,8 +209,7 @@ fn parse_node(bytes: &[u8]) -> Result<(wire::NodeRecord, NodeRecord), Failure> {
             .caused_by(why)
             .next("give the file `node-record.pb` that `waypost-node init` wrote")
     };
-    let wire: wire::NodeRecord =
-        strict::decode(bytes, limit::RECORD_BYTES).map_err(|e| bad(&e))?;
+    let wire: wire::NodeRecord = strict::decode(bytes, limit::RECORD_BYTES).map_err(|e| bad(&e))?;
     match Record::parse(&node_leaf(&wire).encode_to_vec()).map_err(|e| bad(&e))? {
         Record::Node(node) => Ok((wire, node)),
         Record::Agency(_) => Err(Failure::invalid("this is not a node's record")),
@@ -191,7 +217,9 @@ fn parse_node(bytes: &[u8]) -> Result<(wire::NodeRecord, NodeRecord), Failure> {
 }
 
 fn node_leaf(node: &wire::NodeRecord) -> wire::Record {
-    wire::Record { record: Some(wire::record::Record::Node(node.clone())) }
+    wire::Record {
+        record: Some(wire::record::Record::Node(node.clone())),
+    }
 }
 
 fn add_node(path: &Path, operator: &OperatorSettings, context: &Context) -> Result<Added, Failure> {
@@ -230,11 +258,16 @@ impl Report for Signed {
         page.good("The directory is signed.");
         page.field("version", &self.version);
         page.field("valid until", &self.valid_until);
-        page.field("holds", &format!("{} agencies, {} nodes", self.agencies, self.nodes));
+        page.field(
+            "holds",
+            &format!("{} agencies, {} nodes", self.agencies, self.nodes),
+        );
         page.field("file", &self.file);
         page.field("fingerprint", &self.fingerprint);
         for agency in &self.without_log_key {
-            page.warning(&format!("{agency} has no log key: nobody can verify its log."));
+            page.warning(&format!(
+                "{agency} has no log key: nobody can verify its log."
+            ));
         }
         page.next_steps(&self.next);
     }
@@ -245,7 +278,10 @@ pub(super) fn sign(days: u64, context: &Context) -> Result<Output, Failure> {
     let now = context.now();
     let version = if context.home.holds(&HomeFile::OperatorDirectory) {
         let bytes = context.home.read(&HomeFile::OperatorDirectory)?;
-        read(&bytes, &operator.fingerprint, now)?.head().version().saturating_add(1)
+        read(&bytes, &operator.fingerprint, now)?
+            .head()
+            .version()
+            .saturating_add(1)
     } else {
         1
     };
@@ -275,7 +311,11 @@ pub(super) fn sign(days: u64, context: &Context) -> Result<Output, Failure> {
         agencies,
         nodes,
         fingerprint: operator.fingerprint.to_string(),
-        file: context.home.path_of(&HomeFile::OperatorDirectory).display().to_string(),
+        file: context
+            .home
+            .path_of(&HomeFile::OperatorDirectory)
+            .display()
+            .to_string(),
         without_log_key: added.without_log_key,
         next: vec![
             "Send the file to every node and every agency.".to_owned(),
@@ -300,7 +340,9 @@ fn collect(context: &Context, now: Timestamp) -> Result<Collected, Failure> {
         crate::home::check_private(&path)?;
         let bytes = read_file(&path, limit::REGISTRATION_BYTES)?;
         let in_file = |failure: Failure| failure.because(format!("in `{}`", path.display()));
-        let is_node = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(NODE_PREFIX));
+        let is_node = path
+            .file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with(NODE_PREFIX));
         if is_node {
             let (node, _) = parse_node(&bytes).map_err(in_file)?;
             all.records.push(node_leaf(&node));
@@ -311,9 +353,14 @@ fn collect(context: &Context, now: Timestamp) -> Result<Collected, Failure> {
         if registered.record().log_keys.is_empty() {
             all.without_log_key.push(registered.record().id.to_string());
         }
-        let record = registered.wire().record.clone().map(wire::record::Record::Agency);
+        let record = registered
+            .wire()
+            .record
+            .clone()
+            .map(wire::record::Record::Agency);
         all.records.push(wire::Record { record });
-        all.certificates.push(registered.agency().as_bytes().to_vec());
+        all.certificates
+            .push(registered.agency().as_bytes().to_vec());
         all.agencies = all.agencies.saturating_add(1);
     }
     if all.agencies == 0 {
