@@ -95,7 +95,7 @@ pub struct Explanation {
 #[must_use]
 pub fn parts(judge: &Judge, facts: &Facts, parts: &BTreeSet<Part>) -> Explanation {
     let mut explanation = Explanation {
-        role: judge.recipient().role,
+        role: judge.recipient.role,
         purpose: facts.purpose,
         shared: Vec::new(),
         withheld: Vec::new(),
@@ -154,7 +154,7 @@ fn candidates(judge: &Judge, facts: &Facts) -> Vec<Change> {
     if facts.minor_status == MinorStatus::Adult {
         candidates.push(Change::Consent);
     }
-    if judge.recipient().zone != Zone::Domestic {
+    if judge.recipient.zone != Zone::Domestic {
         candidates.extend([LegalBasis::LbT45, LegalBasis::LbT46].map(Change::Transfer));
     }
     // One of each article; the advice of the rules says more.
@@ -165,7 +165,7 @@ fn candidates(judge: &Judge, facts: &Facts) -> Vec<Change> {
 
 fn helps(change: Change, judge: &Judge, facts: &Facts, part: Part) -> bool {
     let mut facts = facts.clone();
-    let mut desk = judge.recipient().clone();
+    let mut desk = judge.recipient.clone();
     match change {
         Change::Consent => {
             facts.consent = ConsentState::Given;
@@ -186,12 +186,11 @@ fn helps(change: Change, judge: &Judge, facts: &Facts, part: Part) -> bool {
         Change::Transfer(basis) => facts.transfer_basis = Some(basis),
         Change::Purpose(purpose) => facts.purpose = purpose,
     }
-    if desk == *judge.recipient() {
-        return judge.judge(&facts, part).allows();
-    }
-    judge
-        .with_recipient(desk)
-        .is_ok_and(|changed| changed.judge(&facts, part).allows())
+    let changed = Judge {
+        recipient: desk,
+        ..judge.clone()
+    };
+    changed.judge(&facts, part).allows()
 }
 
 impl fmt::Display for Explanation {

@@ -10,8 +10,7 @@ use std::path::Path;
 use waypost_proto::manifest::Facts;
 use waypost_proto::vocabulary::{Part, Purpose, Role};
 
-use crate::Judge;
-use crate::fixtures::{adult_who_consents, adult_who_refuses, attested, built_in, child, sender};
+use crate::fixtures::{adult_who_consents, adult_who_refuses, attested, between, built_in, child};
 
 fn matrix(title: &str, facts: &Facts) -> String {
     let mut text = format!(
@@ -21,13 +20,7 @@ fn matrix(title: &str, facts: &Facts) -> String {
     );
     let rules = built_in();
     for role in Role::ALL {
-        let judge = Judge::new(
-            rules.clone(),
-            rules.clone(),
-            attested(*role),
-            sender(Role::Ngo),
-        )
-        .unwrap();
+        let judge = between(&rules, &rules, Role::Ngo, attested(*role));
         for purpose in Purpose::ALL {
             let facts = Facts {
                 purpose: *purpose,

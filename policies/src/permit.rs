@@ -108,8 +108,8 @@ pub fn permit<T>(
     manifest: impl FnOnce(&T) -> &Manifest,
 ) -> Result<Permitted<T>, Denied> {
     let stated = manifest(&message);
-    let sender_bundle = judge.sender_rules().digest();
-    let recipient_bundle = judge.recipient_rules().digest();
+    let sender_bundle = judge.sender_rules.digest();
+    let recipient_bundle = judge.recipient_rules.digest();
     let versions = &stated.versions;
     if versions.sender_bundle != sender_bundle || versions.recipient_bundle != recipient_bundle {
         return Err(Denied::Bundles);

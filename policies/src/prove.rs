@@ -211,7 +211,7 @@ impl<'a> Prover<'a> {
     }
 
     async fn bound(&mut self, theorem: &Theorem, claim: Claim) -> Result<Option<String>, Unproved> {
-        let bound: PolicySet = named(theorem.policies.parse()?)?;
+        let bound: PolicySet = named(&theorem.policies.parse()?)?;
         let mut asks_for_something = false;
         for env in self.environments(theorem) {
             let bundle = self.compiled(&env)?;
@@ -275,7 +275,7 @@ impl<'a> Prover<'a> {
 }
 
 /// Gives the policies of a theorem their `@id`s.
-fn named(set: PolicySet) -> Result<PolicySet, Unproved> {
+fn named(set: &PolicySet) -> Result<PolicySet, Unproved> {
     let policies: Vec<_> = set
         .policies()
         .map(|policy| {
@@ -297,7 +297,11 @@ fn exchange(rules: &Rules) -> Result<PolicySet, Unproved> {
     let policies = rules
         .policies()
         .policies()
-        .map(|policy| policy.sub_entity_literals(mapping.clone()))
+        .map(|policy| {
+            policy
+                .sub_entity_literals(mapping.clone())
+                .map_err(Unproved::from)
+        })
         .collect::<Result<Vec<_>, _>>()?;
     Ok(PolicySet::from_policies(policies)?)
 }

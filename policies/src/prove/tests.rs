@@ -172,7 +172,7 @@ fn the_theorems_are_exactly_the_files_and_their_policies_pass_strict_validation(
     let rules = built_in();
     let validator = cedar_policy::Validator::new(rules.names().schema.clone());
     for theorem in THEOREMS {
-        let set = named(theorem.policies.parse().unwrap()).ok().unwrap();
+        let set = named(&theorem.policies.parse().unwrap()).ok().unwrap();
         assert_eq!(set.num_of_templates(), 0, "{}", theorem.id);
         let result = validator.validate(&set, cedar_policy::ValidationMode::Strict);
         assert!(
