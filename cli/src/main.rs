@@ -1,9 +1,7 @@
-//! `waypost`: the officer's and the administrator's tool.
+//! The `waypost` binary: see the library.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called by the command that drafts a referral")
-)]
-mod adapter;
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    ExitCode::from(waypost_cli::start(std::env::args_os()))
+}
