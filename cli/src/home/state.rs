@@ -153,6 +153,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let state = State {
             directory: Some(Seen { version: 2, digest }),
+            head: None,
             rosters: [("gb.example".parse().unwrap(), Seen { version: 1, digest })].into(),
             log: Some(LogMirror {
                 size: 3,

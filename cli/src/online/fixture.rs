@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use waypost_proto::draft::Request;
 use waypost_proto::header::Header;
 use waypost_proto::id::{
     AgencyId, CaseId, DeskAddress, Digest, Fingerprint, MessageId, Timestamp,
@@ -136,4 +137,20 @@ pub(crate) fn submitted(item: &Item) -> Event {
         message: Some(facts(item)),
         ..Default::default()
     })
+}
+
+/// What an officer says of a disclosure.
+pub(crate) fn request() -> Request {
+    Request {
+        purpose: Purpose::Ident,
+        legal_bases: BTreeSet::from([LegalBasis::Lb6e]),
+        handling: Handling::H2,
+        retention_days: 365,
+        transfer_basis: None,
+        override_ground: None,
+        represented: false,
+        no_origin_conflict: true,
+        no_implicated_party: true,
+        profile: "GB-EAW-NRM".into(),
+    }
 }

@@ -22,7 +22,11 @@ pub(crate) mod mirror;
 
 pub(crate) mod cases;
 
+pub(crate) mod input;
+pub(crate) mod policy;
 pub(crate) mod send;
+
+pub(crate) mod refer;
 
 #[cfg(test)]
 pub(crate) mod fixture;
