@@ -183,26 +183,36 @@ impl Context {
         Ok(directory)
     }
 
+    /// Asks at the terminal; `option` is what scripts give instead.
+    ///
+    /// # Errors
+    /// No terminal, or one that cannot be read.
+    pub fn ask(&self, question: &str, option: &str) -> Result<String, Failure> {
+        if !io::stdin().is_terminal() {
+            return Err(Failure::error("this must be answered, and there is no terminal to ask at")
+                .because("nothing was done")
+                .next(format!("add `{option}`")));
+        }
+        self.note(question);
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|e| Failure::error("the terminal cannot be read").caused_by(&e))?;
+        Ok(answer.trim().to_owned())
+    }
+
     /// Asks at the terminal for `word`; `option` is what scripts give instead.
     ///
     /// # Errors
     /// Another answer, or no terminal.
     pub fn confirm(&self, question: &str, word: &str, option: &str) -> Result<(), Failure> {
-        let refused = |what: &str| {
-            Err(Failure::error(what)
-                .because("nothing was done")
-                .next(format!(
-                    "type the command again and answer `{word}`, or add `{option}`"
-                )))
-        };
-        if !io::stdin().is_terminal() {
-            return refused("this must be confirmed, and there is no terminal to ask at");
+        let answer = self.ask(&format!("{question}\nType `{word}` to go on:"), option)?;
+        if answer == word {
+            return Ok(());
         }
-        self.note(&format!("{question}\nType `{word}` to go on:"));
-        let mut answer = String::new();
-        match io::stdin().lock().read_line(&mut answer) {
-            Ok(_) if answer.trim() == word => Ok(()),
-            _ => refused("not confirmed"),
-        }
+        Err(Failure::error("not confirmed")
+            .because("nothing was done")
+            .next(format!("type the command again and answer `{word}`")))
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use waypost_proto::id::{DeskName, NodeId};
+use waypost_proto::id::{AgencyId, DeskName, NodeId};
 use waypost_proto::limit;
 use zeroize::Zeroizing;
 
@@ -60,9 +60,9 @@ pub enum HomeFile {
     OperatorCertificate,
     /// `operator/directory.pb`: the directory as last signed.
     OperatorDirectory,
-    /// `operator/records/<id>.pb`: one agency's registration, as added.
-    OperatorAgency(waypost_proto::id::AgencyId),
-    /// `operator/records/<id>.node.pb`: one node's record, as added.
+    /// `operator/records/agency-<id>.pb`: one agency's registration, as added.
+    OperatorAgency(AgencyId),
+    /// `operator/records/node-<id>.pb`: one node's record, as added.
     OperatorNode(NodeId),
 }
 
@@ -90,8 +90,8 @@ impl HomeFile {
             Self::OperatorKey => "operator/operator.key".into(),
             Self::OperatorCertificate => "operator/operator.pgp".into(),
             Self::OperatorDirectory => "operator/directory.pb".into(),
-            Self::OperatorAgency(id) => format!("{RECORDS}/{id}.pb").into(),
-            Self::OperatorNode(id) => format!("{RECORDS}/{id}.node.pb").into(),
+            Self::OperatorAgency(id) => format!("{RECORDS}/agency-{id}.pb").into(),
+            Self::OperatorNode(id) => format!("{RECORDS}/node-{id}.pb").into(),
         }
     }
 

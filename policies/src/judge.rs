@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{Context, Entities, RestrictedExpression};
+use waypost_proto::draft::{Decider, Reason, Verdict};
 use waypost_proto::manifest::Facts;
 use waypost_proto::vocabulary::{Part, Purpose};
 
@@ -170,8 +171,7 @@ impl Judge {
 
     fn context(&self, facts: &Facts) -> Result<Context, SchemaError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((judged, context)) = last.as_ref().filter(|(judged, _)| judged == facts) {
-            debug_assert_eq!(judged, facts);
+        if let Some((_, context)) = last.as_ref().filter(|(judged, _)| judged == facts) {
             return Ok(context.clone());
         }
         let context = facts::context(self.sender_rules.names(), &self.sender_record, facts)?;
@@ -183,6 +183,43 @@ impl Judge {
         rules
             .ask(purpose, part, context, &self.entities)
             .unwrap_or(Answer::Failed(Vec::new()))
+    }
+}
+
+impl Decider for Judge {
+    fn decide(&self, facts: &Facts, part: Part) -> Verdict {
+        match self.judge(facts, part) {
+            Decision::Allow(rules) => Verdict::Allow {
+                rules: rules.iter().map(|rule| rule.id.clone()).collect(),
+            },
+            Decision::Deny(objections) => Verdict::Withhold(reason(&objections)),
+        }
+    }
+}
+
+/// The one reason that is shown beside a field. A forbid that nothing can remedy comes before one
+/// that something can, so that nobody is told to ask for consent in vain; a forbid before "nothing
+/// permits it".
+fn reason(objections: &[Objection]) -> Reason {
+    let forbidding = objections
+        .iter()
+        .flat_map(|objection| match &objection.cause {
+            Cause::Forbidden(rules) => rules.as_slice(),
+            Cause::NothingPermits | Cause::Failed(_) => &[],
+        });
+    if objections
+        .iter()
+        .any(|o| matches!(o.cause, Cause::Failed(_)))
+    {
+        return Reason::Error;
+    }
+    match forbidding.min_by_key(|rule| (!rule.remedy.is_empty(), &rule.id)) {
+        Some(rule) => Reason::Forbidden {
+            rule: rule.id.clone(),
+            advice: rule.advice.clone(),
+            source: rule.source.clone(),
+        },
+        None => Reason::NotPermitted,
     }
 }
 
@@ -390,6 +427,26 @@ mod tests {
             panic!("an error allowed")
         };
         assert!(matches!(&objections[0].cause, Cause::Failed(rules) if rules[0].id == "erring"));
+    }
+
+    #[test]
+    fn the_reason_shown_is_the_one_that_nothing_remedies() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let shown = |part| match judge.decide(&adult_who_refuses(), part) {
+            Verdict::Withhold(Reason::Forbidden { rule, .. }) => rule,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown(Part::CopRest), "cooperation-withheld");
+        assert_eq!(shown(Part::Ind), "adult-consent");
+        let verdict = judge.decide(&adult_who_consents(), Part::Edu);
+        assert_eq!(verdict, Verdict::Withhold(Reason::NotPermitted));
+        let verdict = judge.decide(&adult_who_consents(), Part::Ind);
+        assert_eq!(
+            verdict,
+            Verdict::Allow {
+                rules: vec!["referral-parts".to_owned()]
+            }
+        );
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Rule {
     pub basis: String,
     /// `@advice` of a forbid: what to do instead. Empty for a permit.
     pub advice: String,
+    /// `@remedy` of a forbid that can be met: what would have to be true, for people. Empty if none.
+    pub remedy: String,
     /// The file that it stands in.
     pub file: String,
     /// Whether it forbids.
@@ -160,6 +162,7 @@ fn describe(policy: &Policy, file: &str) -> Result<Rule, RuleError> {
         source: annotation(policy, "source", file, &id)?,
         basis: annotation(policy, "basis", file, &id)?,
         advice,
+        remedy: policy.annotation("remedy").unwrap_or_default().to_owned(),
         file: file.to_owned(),
         forbids,
         id,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use waypost_proto::id::{AgencyId, DeskName, NodeId};
+use waypost_proto::id::{AgencyId, DeskName, Fingerprint, NodeId};
 use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
 
 /// `agency ..`.
@@ -49,6 +49,9 @@ pub struct AgencyInit {
     /// What the desk is attested for: child-specialist, vetted, emergency
     #[arg(long, value_delimiter = ',', value_name = "ATTESTATION")]
     pub desk_attest: Vec<DeskAttestation>,
+    /// Fingerprint of the scheme operator, if you were told it already
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub operator: Option<Fingerprint>,
     /// Algorithms of every key; those that the directory asks for
     #[arg(long, value_enum, default_value_t = SuiteName::PostQuantum)]
     pub suite: SuiteName,
