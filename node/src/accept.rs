@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use prost::Message as _;
-use waypost_policies::{Judge, Permitted, Rules, parties as facts, permit};
+use waypost_policies::{Denied, Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
 use waypost_proto::case::{self, Case, Direction};
-use waypost_proto::catalogue;
+use waypost_proto::catalogue::Catalogue;
 use waypost_proto::entry;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::header::Header;
@@ -13,13 +12,13 @@ use waypost_proto::id::{AgencyId, Digest};
 use waypost_proto::openpgp::Certificate;
 use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
-use waypost_proto::taxonomy;
+use waypost_proto::taxonomy::Taxonomy;
 use waypost_proto::wire::{self, log_entry::Event};
 
 use crate::host::{Agency, Stop};
 use crate::limit;
 use crate::record;
-use crate::sequencer::{Rejected, Tx};
+use crate::sequencer::{Abort, Tx};
 
 /// The lane of every message until danger messages and attachments exist.
 pub(crate) const LANE: &str = "ordinary";
@@ -37,7 +36,9 @@ pub(crate) struct Sides {
 pub(crate) fn permitted(message: Authenticated, sides: &Sides) -> Result<Permitted<Authenticated>, Stop> {
     let header = message.header();
     let versions = &header.manifest.versions;
-    if versions.catalogue != catalogue::digest() || versions.taxonomy != taxonomy::digest() {
+    let known = Catalogue::current().is_ok_and(|c| c.digest() == versions.catalogue)
+        && Taxonomy::current().is_ok_and(|t| t.digest() == versions.taxonomy);
+    if !known {
         return Err(Stop::refuse(Reason::Lists, "unknown catalogue or taxonomy"));
     }
     let judge = judge(header, sides)?;
@@ -45,14 +46,20 @@ pub(crate) fn permitted(message: Authenticated, sides: &Sides) -> Result<Permitt
     if let Some(part) = header.manifest.parts.iter().find(|p| !ceiling.contains(p)) {
         return Err(Stop::refuse(Reason::NotPermitted, format!("`{}` cannot carry `{part}`", header.kind.code())));
     }
-    permit(&judge, message, |m| &m.header().manifest).map_err(|denied| Stop::refuse(denied.reason(), denied))
+    permit(&judge, message, |m| &m.header().manifest).map_err(|denied| {
+        let reason = match denied {
+            Denied::Parts(_) => Reason::NotPermitted,
+            Denied::Bundles => Reason::Bundle,
+        };
+        Stop::refuse(reason, denied)
+    })
 }
 
 fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
     let desk = |e: waypost_proto::party::PartyError| Stop::refuse(Reason::Key, e);
     let principal =
-        facts::recipient_desk(&sides.recipient, &header.recipient.desk, &header.sender.agency).map_err(desk)?;
-    let sender = facts::sender_facts(&sides.sender, &header.sender.desk).map_err(desk)?;
+        RecipientDesk::of(&sides.recipient, &header.recipient.desk, &header.sender.agency).map_err(desk)?;
+    let sender = SenderFacts::of(&sides.sender, &header.sender.desk).map_err(desk)?;
     Judge::new(Arc::clone(&sides.sender_rules), Arc::clone(&sides.recipient_rules), principal, sender).map_err(|error| {
         tracing::error!(%error, "the policy schema does not fit this build");
         Stop::Failed
@@ -73,13 +80,13 @@ pub(crate) fn authenticate(
 
 /// Moves the case by one message, or opens it.
 pub(crate) fn step_case(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     agency: &AgencyId,
     header: &Header,
     direction: Direction,
     counterpart: &AgencyId,
-) -> Result<Case, Rejected<Stop>> {
-    let refuse = |e: case::Illegal| Rejected::by(Stop::refuse(Reason::Case, e));
+) -> Result<Case, Abort<Stop>> {
+    let refuse = |e: case::Illegal| Abort::Rejected(Stop::refuse(Reason::Case, e));
     let stored = tx.get(&record::case(agency, &header.case_id))?;
     match stored {
         None => {
@@ -87,7 +94,7 @@ pub(crate) fn step_case(
             case.map_err(refuse)
         }
         Some(bytes) => {
-            let case = record::decode_case(&bytes).map_err(|e| Rejected::by(Stop::from(e)))?;
+            let case = record::decode_case(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
             let event = case::Event::Message {
                 direction,
                 kind: header.kind,
@@ -100,25 +107,25 @@ pub(crate) fn step_case(
 }
 
 /// A number kept in the store; 0 when absent.
-pub(crate) fn number(tx: &Tx<'_>, key: &crate::store::Key) -> Result<u64, Rejected<Stop>> {
+pub(crate) fn number(tx: &mut Tx<'_>, key: &crate::store::Key) -> Result<u64, Abort<Stop>> {
     let stored = tx.get(key)?;
-    record::decode_number(stored.as_deref()).map_err(|e| Rejected::by(Stop::from(e)))
+    record::decode_number(stored.as_deref()).map_err(|e| Abort::Rejected(Stop::from(e)))
 }
 
 /// Accepts a counterpart's or the agency's own roster and bundle into the log, if they are new.
 ///
 /// INVARIANT (log is the commit): what a message rests on is stored with the entries that accept it.
-pub(crate) fn accept_chain(tx: &mut Tx<'_>, agency: &AgencyId, party: &Party, rules: &Rules) -> Result<(), Rejected<Stop>> {
+pub(crate) fn accept_chain(tx: &mut Tx<'_>, agency: &AgencyId, party: &Party, rules: &Rules) -> Result<(), Abort<Stop>> {
     let whose = &party.record().id;
     let roster = party.roster();
     let version = roster.roster().version;
     let key = record::roster(agency, whose);
     let before = tx.get(&key)?;
-    let before = before.as_deref().map(record::Accepted::decode).transpose().map_err(|e| Rejected::by(Stop::from(e)))?;
+    let before = before.as_deref().map(record::Accepted::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
     if let Some(before) = before {
         party
             .check_not_older(before.version, before.digest)
-            .map_err(|e| Rejected::by(Stop::refuse(Reason::Roster, e)))?;
+            .map_err(|e| Abort::Rejected(Stop::refuse(Reason::Roster, e)))?;
     }
     if before.is_none_or(|b| b.digest != roster.digest()) {
         tx.append(entry::roster_accepted(whose, version, roster.digest()))?;
@@ -146,7 +153,7 @@ pub(crate) fn put_object(
     agency: &AgencyId,
     kind: wire::ObjectType,
     bytes: &[u8],
-) -> Result<(), Rejected<Stop>> {
+) -> Result<(), Abort<Stop>> {
     let digest = Digest::of(bytes);
     for (chunk, index) in bytes.chunks(limit::VALUE_BYTES).zip(0_u16..) {
         tx.put(record::object_chunk(agency, kind, &digest, index), chunk.to_vec())?;
@@ -161,7 +168,7 @@ pub(crate) fn stage_message(
     message: &Authenticated,
     stored: &record::Message,
     case: &Case,
-) -> Result<(), Rejected<Stop>> {
+) -> Result<(), Abort<Stop>> {
     let header = message.header();
     let id = header.message_id;
     tx.put(record::message(&agency.id, &id), stored.encode())?;
@@ -169,9 +176,4 @@ pub(crate) fn stage_message(
     tx.put(record::case_message(&agency.id, &header.case_id, stored.position), id.as_bytes().to_vec())?;
     tx.put(record::case(&agency.id, &header.case_id), record::encode_case(case))?;
     Ok(())
-}
-
-/// Encoded size of the evidence that a stored message may carry.
-pub(crate) fn evidence_bytes(evidence: &wire::Evidence) -> usize {
-    evidence.encoded_len()
 }

@@ -192,12 +192,12 @@ impl Desk for DeskService {
         request: Request<wire::LogCheckpointRequest>,
     ) -> Result<Response<wire::LogCheckpointReply>, Status> {
         let acting = self.acting(&request)?;
-        let id = &acting.agency.id;
-        let (checkpoint, vkey) = self.node.log.checkpoint(id).map_err(|error| {
+        let checkpoint = self.node.log(&acting.agency.id).checkpoint().map_err(|error| {
             tracing::error!(%error, "no checkpoint");
             Status::unavailable("the log cannot be read")
         })?;
-        Ok(Response::new(wire::LogCheckpointReply { checkpoint, vkey }))
+        let vkey = acting.agency.log_key.to_string();
+        Ok(Response::new(wire::LogCheckpointReply { checkpoint: checkpoint.to_vec(), vkey }))
     }
 
     type LogEntriesStream = Replies<wire::LogEntryReply>;

@@ -13,7 +13,7 @@ use crate::desk::list_item;
 use crate::host::{Node, Stop};
 use crate::limit;
 use crate::record;
-use crate::sequencer::Rejected;
+use crate::sequencer::Abort;
 
 /// The agency's messages in the order of its log.
 ///
@@ -128,12 +128,13 @@ async fn note(
 ) -> Result<(), Stop> {
     let key = record::message(agency, id);
     node.sequencer
-        .run(agency.clone(), move |tx| {
-            let bytes = tx.get(&key)?.ok_or_else(|| Rejected::by(Stop::Failed))?;
-            let mut message = record::Message::decode(&bytes).map_err(|e| Rejected::by(Stop::from(e)))?;
+        .run(agency, move |tx| {
+            let bytes = tx.get(&key)?.ok_or_else(|| Abort::Rejected(Stop::Failed))?;
+            let mut message = record::Message::decode(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
             tx.append(event)?;
-            change(&mut message, tx.time());
-            tx.put(key, message.encode())
+            change(&mut message, tx.now());
+            tx.put(key, message.encode())?;
+            Ok(())
         })
         .await?;
     Ok(())
@@ -150,16 +151,13 @@ pub(crate) async fn entries(
     to: u64,
     sender: &Sender<Result<wire::LogEntryReply, Status>>,
 ) -> Result<(), Status> {
-    let size = node.log.size(agency);
+    let size = node.log_size(agency)?;
     if from > to || to > size {
         return Err(Status::out_of_range("from and to: indexes of this log, the smaller first"));
     }
     let mut next = from;
     while next < to {
-        let page = node.log.entries(agency, next..to).map_err(|error| {
-            tracing::error!(%error, "entries cannot be read");
-            Status::unavailable("the log cannot be read")
-        })?;
+        let page = node.log_entries(agency, next..to)?;
         if page.is_empty() {
             return Err(Status::unavailable("the log cannot be read"));
         }
@@ -186,9 +184,9 @@ pub(crate) async fn watch(
     let mut notices = node.sequencer.subscribe();
     let mut next = after.saturating_add(1);
     loop {
-        let size = node.log.size(agency);
+        let size = node.log_size(agency)?;
         while next < size {
-            let page = node.log.entries(agency, next..size).map_err(|_| Status::unavailable("the log cannot be read"))?;
+            let page = node.log_entries(agency, next..size)?;
             if page.is_empty() {
                 return Err(Status::unavailable("the log cannot be read"));
             }

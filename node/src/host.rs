@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use waypost_policies::{Bundle, Rules};
 use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::id::{AgencyId, NodeId, Timestamp};
+use waypost_proto::note::Verifier;
 use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
 
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::parties::Parties;
 use crate::refusals::Refusals;
 use crate::relay::Wake;
-use crate::sequencer::{Log, Sequencer};
+use crate::sequencer::{Abort, Handle};
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 
@@ -23,17 +24,19 @@ pub struct Agency {
     /// Its id.
     pub id: AgencyId,
     /// Its current policy bundle.
-    pub bundle: Bundle,
+    pub bundle: Arc<Bundle>,
     /// That bundle, compiled.
     pub rules: Arc<Rules>,
+    /// Verifies its log's checkpoints.
+    pub log_key: Verifier,
     own: RwLock<Arc<Party>>,
 }
 
 impl Agency {
     /// An agency with its current chain.
     #[must_use]
-    pub fn new(own: Party, bundle: Bundle, rules: Arc<Rules>) -> Self {
-        Self { id: own.record().id.clone(), bundle, rules, own: RwLock::new(Arc::new(own)) }
+    pub fn new(own: Party, bundle: Arc<Bundle>, rules: Arc<Rules>, log_key: Verifier) -> Self {
+        Self { id: own.record().id.clone(), bundle, rules, log_key, own: RwLock::new(Arc::new(own)) }
     }
 
     /// The agency's own chain: record, roster, certificates.
@@ -60,9 +63,7 @@ pub struct Node {
     /// Body keys.
     pub vault: Arc<Vault>,
     /// The one writer.
-    pub sequencer: Sequencer,
-    /// Reads logs and proves entries.
-    pub log: Log,
+    pub sequencer: Handle,
     /// Chains of counterparts.
     pub parties: Parties,
     /// Refusals, capped per peer.
@@ -85,9 +86,7 @@ pub struct Parts {
     /// Body keys.
     pub vault: Arc<Vault>,
     /// The one writer.
-    pub sequencer: Sequencer,
-    /// Reads logs and proves entries.
-    pub log: Log,
+    pub sequencer: Handle,
     /// Chains of counterparts.
     pub parties: Parties,
     /// Agencies hosted.
@@ -106,7 +105,6 @@ impl Node {
             store: parts.store,
             vault: parts.vault,
             sequencer: parts.sequencer,
-            log: parts.log,
             parties: parts.parties,
             refusals: Refusals::default(),
             wake: Wake::default(),
@@ -201,5 +199,17 @@ impl From<crate::record::Corrupt> for Stop {
     fn from(error: crate::record::Corrupt) -> Self {
         tracing::error!(%error, "the store holds something unreadable");
         Self::Failed
+    }
+}
+
+impl From<Abort<Self>> for Stop {
+    fn from(abort: Abort<Self>) -> Self {
+        match abort {
+            Abort::Rejected(stop) => stop,
+            Abort::Failed(error) => {
+                tracing::error!(%error, "a transaction failed");
+                Self::Failed
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use waypost_proto::wire::{self, log_entry::Event};
 use crate::accept::{self, LANE, Sides};
 use crate::host::{Agency, Node, Stop};
 use crate::record;
-use crate::sequencer::Rejected;
+use crate::sequencer::Abort;
 
 /// Takes a message that the node `peer` offers, and answers with the `Received` entry, or with the
 /// `Expired` tombstone.
@@ -171,39 +171,37 @@ impl Offer {
         sides: Sides,
         origin: Origin,
     ) -> Result<u64, Stop> {
-        let id = permitted.message().header().message_id;
-        let body = node.seal_body(&self.agency.id, &id, &permitted.message().envelope().body)?;
-        let owner = Arc::clone(&self.agency);
+            let owner = Arc::clone(&self.agency);
         let sender = self.sender.id.clone();
         let evidence = self.evidence.clone();
         let directory = node.directory().head().version();
         let shared = Arc::clone(node);
         let committed = node
             .sequencer
-            .run(self.agency.id.clone(), move |tx| {
+            .run(&self.agency.id, move |tx| {
                 let message = permitted.message();
                 let header = message.header();
                 // What the permit was judged under is a precondition of the commit.
                 let still = shared.directory().head().version() == directory
                     && owner.own().roster().digest() == header.recipient_roster;
                 if !still {
-                    return Err(Rejected::by(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
+                    return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
                 }
                 origin.check_unchanged(tx, &owner.id, &sender)?;
                 if tx.get(&record::message(&owner.id, &header.message_id))?.is_some() {
-                    return Err(Rejected::by(Stop::refuse(Reason::Busy, "the same message is being received")));
+                    return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "the same message is being received")));
                 }
                 let last = record::last_accepted(&owner.id, &sender, LANE);
                 if origin.submitted.number <= accept::number(tx, &last)? {
-                    return Err(Rejected::by(Stop::refuse(Reason::Order, "number not after the last one")));
+                    return Err(Abort::Rejected(Stop::refuse(Reason::Order, "number not after the last one")));
                 }
                 accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
                 accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
                 let case = accept::step_case(tx, &owner.id, header, Direction::In, &sender)?;
                 let position = tx.append(origin.received(message, &permitted))?;
-                let stored = origin.stored(message, position, tx.time(), evidence);
+                let stored = origin.stored(message, position, tx.now(), evidence);
                 accept::stage_message(tx, &owner, message, &stored, &case)?;
-                tx.put_body(&header.message_id, body)?;
+                tx.put_body(header.message_id, message.envelope().body.clone())?;
                 tx.put(last, origin.submitted.number.to_be_bytes().to_vec())?;
                 tx.put(record::seen(&owner.id, &sender), origin.seen.encode())?;
                 Ok(position)
@@ -218,7 +216,7 @@ impl Offer {
         let sender = self.sender.id.clone();
         let committed = node
             .sequencer
-            .run(owner.clone(), move |tx| {
+            .run(&self.agency.id, move |tx| {
                 origin.check_unchanged(tx, &owner, &sender)?;
                 let header = message.header();
                 let position = tx.append(Event::Expired(wire::Expired {
@@ -250,16 +248,16 @@ impl Origin {
     /// Checkpoints of one log are checked one at a time: the last seen one is a precondition.
     fn check_unchanged(
         &self,
-        tx: &crate::sequencer::Tx<'_>,
+        tx: &mut crate::sequencer::Tx<'_>,
         owner: &AgencyId,
         sender: &AgencyId,
-    ) -> Result<(), Rejected<Stop>> {
+    ) -> Result<(), Abort<Stop>> {
         let now = tx.get(&record::seen(owner, sender))?;
-        let now = now.as_deref().map(record::Seen::decode).transpose().map_err(|e| Rejected::by(Stop::from(e)))?;
+        let now = now.as_deref().map(record::Seen::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
         if now == self.before {
             Ok(())
         } else {
-            Err(Rejected::by(Stop::LastSeen { size: now.map_or(0, |s| s.last.size) }))
+            Err(Abort::Rejected(Stop::LastSeen { size: now.map_or(0, |s| s.last.size) }))
         }
     }
 
@@ -342,7 +340,7 @@ impl Refusal {
         let owner = agency.id.clone();
         let logged = node
             .sequencer
-            .run(agency.id.clone(), move |tx| {
+            .run(&agency.id, move |tx| {
                 if allowance.summed > 0 {
                     tx.append(Event::RefusalsCounted(wire::RefusalsCounted {
                         peer: self.sender.to_string(),
@@ -352,7 +350,7 @@ impl Refusal {
                 if allowance.entry {
                     tx.append(Event::Refused(wire::Refused { reason: reason.code().to_owned(), ..self.event.clone() }))?;
                     if reason == Reason::IdReused {
-                        let id = record::decode_message_id(&self.event.message_id).map_err(|e| Rejected::by(Stop::from(e)))?;
+                        let id = record::decode_message_id(&self.event.message_id).map_err(|e| Abort::Rejected(Stop::from(e)))?;
                         tx.put(record::conflict(&owner, &id, &self.header), self.event.body_digest.clone())?;
                     }
                 }

@@ -7,6 +7,26 @@
 pub mod config;
 pub mod files;
 pub mod setup;
+pub mod start;
+
+pub mod host;
+
+pub mod peer;
+pub mod inbound;
+
+pub mod desk;
+pub mod login;
+pub mod lookup;
+pub mod outbound;
+pub mod fetch;
+
+pub mod relay;
+pub mod parties;
+
+mod accept;
+pub mod queries;
+pub mod record;
+pub mod refusals;
 
 pub mod rpc;
 pub mod server;
@@ -14,5 +34,8 @@ pub mod tls;
 
 pub mod clock;
 pub mod limit;
+
+pub mod body;
+pub mod sequencer;
 pub mod store;
 pub mod vault;

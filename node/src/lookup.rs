@@ -13,7 +13,7 @@ use crate::accept;
 use crate::desk::certificate_bytes;
 use crate::host::{Agency, Node, Stop};
 use crate::limit;
-use crate::sequencer::Rejected;
+use crate::sequencer::Abort;
 
 /// Head, record and proof, certificates, roster and bundle digest of one agency.
 ///
@@ -75,17 +75,13 @@ pub async fn publish_roster(
     let owner = Arc::clone(agency);
     let accepted = party.clone();
     node.sequencer
-        .run(agency.id.clone(), move |tx| {
+        .run(&agency.id, move |tx| {
             if owner.own().roster().roster().version >= accepted.roster().roster().version {
-                return Err(Rejected::by(Stop::refuse(Reason::Roster, "CHN-09")));
+                return Err(Abort::Rejected(Stop::refuse(Reason::Roster, "CHN-09")));
             }
             accept::accept_chain(tx, &owner.id, &accepted, &owner.rules)
         })
         .await?;
-    crate::setup::keep_roster(node, &agency.id, &party).map_err(|error| {
-        tracing::error!(%error, "the roster could not be kept for the next start");
-        Stop::Failed
-    })?;
     tracing::info!(agency = %agency.id, version = party.roster().roster().version, "roster in force");
     agency.replace_own(party);
     Ok(())

@@ -1,7 +1,7 @@
 //! `waypost-node`: the daemon. The library holds everything; here are the command line, the logs,
 //! the signals and the exit code: 0 done, 1 failed, 64 the command line or the configuration is wrong.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ fn add_agency(config: &Config, id: &AgencyId, registration: &Path) -> anyhow::Re
 
 #[tokio::main]
 async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
-    let identity = tls::key::load(&config.data).context("run `waypost-node init` first")?;
+    let identity = tls::key::load(&config.data)?;
     for agency in &config.agencies {
         setup::load_agency(config, &agency.id)?;
     }
@@ -187,7 +187,8 @@ fn log_to_stderr(log: Log) {
     ));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match log.format {
         Format::Text => lines.init(),
         Format::Json => lines.json().init(),

@@ -18,7 +18,7 @@ use waypost_proto::wire::{self, log_entry::Event};
 use crate::accept::{self, LANE, Sides};
 use crate::host::{Agency, Node, Stop};
 use crate::record;
-use crate::sequencer::Rejected;
+use crate::sequencer::Abort;
 
 /// Takes a message from an officer who has logged in, and answers with the `Submitted` entry.
 ///
@@ -81,14 +81,12 @@ async fn commit(
     sides: Sides,
     subject: SubjectRef,
 ) -> Result<u64, Stop> {
-    let id = permitted.message().header().message_id;
-    let body = node.seal_body(&agency.id, &id, &permitted.message().envelope().body)?;
     let owner = Arc::clone(agency);
     let directory = node.directory().head().version();
     let shared = Arc::clone(node);
     let committed = node
         .sequencer
-        .run(agency.id.clone(), move |tx| {
+        .run(&agency.id, move |tx| {
             let message = permitted.message();
             let header = message.header();
             let counterpart = &header.recipient.agency;
@@ -96,10 +94,10 @@ async fn commit(
             let still = shared.directory().head().version() == directory
                 && owner.own().roster().digest() == header.sender_roster;
             if !still {
-                return Err(Rejected::by(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
+                return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
             }
             if tx.get(&record::message(&owner.id, &header.message_id))?.is_some() {
-                return Err(Rejected::by(Stop::refuse(Reason::Busy, "the same message is being submitted")));
+                return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "the same message is being submitted")));
             }
             accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
             accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
@@ -118,7 +116,7 @@ async fn commit(
                 body_bytes: message.envelope().body.len() as u64,
                 outgoing: true,
                 position,
-                time: tx.time(),
+                time: tx.now(),
                 lane: LANE.to_owned(),
                 number,
                 outcome: wire::Outcome::Queued,
@@ -130,7 +128,7 @@ async fn commit(
                 body_digest: message.body_digest(),
             };
             accept::stage_message(tx, &owner, message, &stored, &case)?;
-            tx.put_body(&header.message_id, body)?;
+            tx.put_body(header.message_id, message.envelope().body.clone())?;
             tx.put(last, number.to_be_bytes().to_vec())?;
             let place = record::outbox_item(&owner.id, counterpart, LANE, number);
             tx.put(place, header.message_id.as_bytes().to_vec())?;

@@ -21,7 +21,7 @@ use waypost_proto::wire;
 
 use crate::host::Stop;
 use crate::limit;
-use crate::rpc::peer_client::PeerClient;
+use crate::rpc::{self, peer_client::PeerClient};
 use crate::tls::connector;
 
 /// A counterpart as it is now: its chain, and its policy bundle.
@@ -67,6 +67,16 @@ impl Parties {
         }
     }
 
+    /// A policy bundle that a counterpart uses.
+    #[must_use]
+    pub fn object(&self, kind: wire::ObjectType, digest: &Digest) -> Option<Vec<u8>> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        match kind {
+            wire::ObjectType::Bundle => rules.get(digest).map(|(bundle, _)| bundle.to_wire()),
+            _ => None,
+        }
+    }
+
     /// A client of the node, over a connection pinned to its record.
     ///
     /// # Errors
@@ -86,9 +96,7 @@ impl Parties {
                 channel
             }
         };
-        Ok(PeerClient::new(channel)
-            .max_decoding_message_size(limit::RPC_BYTES)
-            .max_encoding_message_size(limit::RPC_BYTES))
+        Ok(rpc::peer(channel))
     }
 
     /// The counterpart with the roster `cited`, from what is kept or from its node.
@@ -175,7 +183,7 @@ impl Parties {
         }
         let bytes = object(client, wire::ObjectType::Bundle, digest).await?;
         let bundle = Bundle::from_wire(&bytes).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
-        let rules = Rules::load(&bundle).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
+        let rules = Rules::compile(&bundle).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
         let loaded = (Arc::new(bundle), Arc::new(rules));
         let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= limit::BUNDLES {

@@ -142,8 +142,8 @@ pub(crate) fn consistency(
     request: &wire::ConsistencyRequest,
 ) -> Result<wire::ConsistencyReply, Status> {
     let path = node
-        .log
-        .consistency(agency, request.from, request.to)
+        .log(agency)
+        .consistency(request.from, request.to)
         .map_err(|_| Status::out_of_range("from and to: sizes of this log, the smaller first"))?;
     Ok(wire::ConsistencyReply { path: path.iter().map(|h| h.as_bytes().to_vec()).collect() })
 }

@@ -1,6 +1,7 @@
 //! Reading what a node keeps: messages, last seen checkpoints, evidence, chains.
 
 use prost::Message as _;
+use tonic::Status;
 use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::id::{AgencyId, Digest, MessageId, Timestamp};
 use waypost_proto::openpgp::Certificate;
@@ -8,12 +9,11 @@ use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
 use waypost_proto::wire;
 
+use crate::body;
 use crate::host::{Node, Stop};
-use crate::limit;
 use crate::parties::Counterpart;
 use crate::record;
-use crate::store::KeyRange;
-use crate::vault::SealedBody;
+use crate::sequencer::{Log, LogError};
 
 impl Node {
     /// A message of the agency.
@@ -39,20 +39,9 @@ impl Node {
     /// # Errors
     /// When the store fails, or the other side claims a size that the log does not have.
     pub fn evidence(&self, agency: &AgencyId, index: u64, from: u64) -> Result<wire::Evidence, Stop> {
-        self.log.evidence(agency, index, from).map_err(|error| {
+        self.log(agency).evidence(index, from).map_err(|error| {
             tracing::warn!(%agency, %error, "no evidence");
             Stop::refuse(Reason::Evidence, "the log does not reach that size")
-        })
-    }
-
-    /// Seals a body for the vault. Its key becomes durable with the commit that stores it.
-    ///
-    /// # Errors
-    /// When the vault fails.
-    pub fn seal_body(&self, agency: &AgencyId, id: &MessageId, body: &[u8]) -> Result<SealedBody, Stop> {
-        self.vault.put(agency, id, body).map_err(|error| {
-            tracing::error!(%error, "the vault failed");
-            Stop::Failed
         })
     }
 
@@ -61,10 +50,33 @@ impl Node {
     /// # Errors
     /// When the vault or the store fails, or the body was erased.
     pub fn open_body(&self, agency: &AgencyId, id: &MessageId) -> Result<Vec<u8>, Stop> {
-        self.vault.read(self.store.as_ref(), agency, id).map_err(|error| {
+        let read = body::read(self.store.as_ref(), &self.vault, agency, *id).map_err(|error| {
             tracing::error!(%error, message = %id, "a body could not be read");
             Stop::Failed
-        })
+        })?;
+        read.ok_or_else(|| Stop::refuse(Reason::Unavailable, "the body was erased"))
+    }
+
+    /// The agency's log.
+    #[must_use]
+    pub fn log(&self, agency: &AgencyId) -> Log {
+        Log::new(std::sync::Arc::clone(&self.store), agency.clone())
+    }
+
+    /// Entries of the agency's log.
+    ///
+    /// # Errors
+    /// As a status: the log cannot be read.
+    pub fn log_size(&self, agency: &AgencyId) -> Result<u64, Status> {
+        self.log(agency).head().map(|head| head.size).map_err(|error| unreadable(&error))
+    }
+
+    /// The first entries of a range of the agency's log.
+    ///
+    /// # Errors
+    /// As a status: the log cannot be read.
+    pub fn log_entries(&self, agency: &AgencyId, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, Status> {
+        self.log(agency).entries(range).map_err(|error| unreadable(&error))
     }
 
     /// A counterpart with the roster that a message cites: hosted here, from its node, or, when that
@@ -119,23 +131,7 @@ impl Node {
     /// # Errors
     /// When the store fails.
     pub fn object(&self, agency: &AgencyId, kind: wire::ObjectType, digest: &Digest) -> Result<Option<Vec<u8>>, Stop> {
-        let rows = self.all_rows(record::object(agency, kind, digest))?;
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let bytes = rows.concat();
-        if Digest::of(&bytes) == *digest { Ok(Some(bytes)) } else { Ok(None) }
-    }
-
-    fn all_rows(&self, range: KeyRange) -> Result<Vec<Vec<u8>>, Stop> {
-        let mut values = Vec::new();
-        let mut next = Some(range);
-        while let Some(range) = next {
-            let page = self.store.scan(&range, limit::SCAN_ROWS)?;
-            values.extend(page.rows.into_iter().map(|(_, value)| value));
-            next = page.next;
-        }
-        Ok(values)
+        Ok(record::read_object(self.store.as_ref(), agency, kind, digest)?)
     }
 
     /// A roster and the certificates that it names, as accepted into the agency's log, for a client
@@ -164,4 +160,9 @@ impl Node {
         let signed = wire::Signed::decode(bytes.as_slice()).unwrap_or_default();
         Ok(Some((signed, certificates)))
     }
+}
+
+fn unreadable(error: &LogError) -> Status {
+    tracing::error!(%error, "a log cannot be read");
+    Status::unavailable("the log cannot be read")
 }

@@ -24,7 +24,7 @@ use waypost_proto::evidence::LastSeen;
 use waypost_proto::id::{AgencyId, CaseId, Digest, IdError, MessageId, SubjectRef, Timestamp};
 use waypost_proto::wire;
 
-use crate::store::{Key, KeyRange, Space};
+use crate::store::{Key, KeyRange, Space, Store, StoreError, rows};
 
 pub(crate) mod format {
     //! The stored formats, as generated.
@@ -470,4 +470,44 @@ pub fn object(agency: &AgencyId, kind: wire::ObjectType, digest: &Digest) -> Key
         Space::Object,
         &[kind.as_slice(), digest.as_bytes()].concat(),
     )
+}
+
+/// A roster of the agency itself that was published after its registration.
+#[derive(Debug, Clone)]
+pub struct PublishedRoster {
+    /// Exact bytes of the `Signed` roster.
+    pub roster: Vec<u8>,
+}
+
+/// The agency's own roster that was last accepted, if one was.
+///
+/// # Errors
+/// When the store fails.
+pub fn published_roster(
+    store: &dyn Store,
+    agency: &AgencyId,
+) -> Result<Option<PublishedRoster>, StoreError> {
+    let accepted = store.get(&roster(agency, agency))?;
+    let Some(accepted) = accepted.and_then(|bytes| Accepted::decode(&bytes).ok()) else {
+        return Ok(None);
+    };
+    let bytes = read_object(store, agency, wire::ObjectType::Roster, &accepted.digest)?;
+    Ok(bytes.map(|roster| PublishedRoster { roster }))
+}
+
+/// A certificate, roster or bundle that the agency's entries cite, if it is there whole.
+///
+/// # Errors
+/// When the store fails.
+pub fn read_object(
+    store: &dyn Store,
+    agency: &AgencyId,
+    kind: wire::ObjectType,
+    digest: &Digest,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut bytes = Vec::new();
+    for row in rows(store, &object(agency, kind, digest)) {
+        bytes.extend(row?.1);
+    }
+    Ok((Digest::of(&bytes) == *digest).then_some(bytes))
 }

@@ -25,7 +25,7 @@ use crate::accept::LANE;
 use crate::host::{Node, Stop};
 use crate::limit;
 use crate::record;
-use crate::sequencer::Rejected;
+use crate::sequencer::Abort;
 
 type Pair = (AgencyId, AgencyId);
 
@@ -250,12 +250,12 @@ impl Lane {
         };
         self.node
             .sequencer
-            .run(agency.clone(), move |tx| {
+            .run(&self.pair.0, move |tx| {
                 let key = record::seen(&agency, &counterpart);
                 let now = tx.get(&key)?;
-                let now = now.as_deref().map(record::Seen::decode).transpose().map_err(|e| Rejected::by(Stop::from(e)))?;
+                let now = now.as_deref().map(record::Seen::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
                 if now != before {
-                    return Err(Rejected::by(Stop::refuse(Reason::Busy, "last seen changed meanwhile")));
+                    return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "last seen changed meanwhile")));
                 }
                 tx.append(event)?;
                 tx.put(key, seen.encode())?;
@@ -275,7 +275,7 @@ impl Lane {
         let id = *id;
         self.node
             .sequencer
-            .run(agency.clone(), move |tx| {
+            .run(&self.pair.0, move |tx| {
                 let stored = stored(tx, &agency, &id)?;
                 tx.append(Event::Refused(wire::Refused {
                     message_id: id.as_bytes().to_vec(),
@@ -299,14 +299,15 @@ impl Lane {
         let id = *id;
         self.node
             .sequencer
-            .run(agency.clone(), move |tx| {
+            .run(&self.pair.0, move |tx| {
                 let mut message = stored(tx, &agency, &id)?;
                 tx.append(Event::Unconfirmed(wire::Unconfirmed {
                     message_id: id.as_bytes().to_vec(),
                     recipient_agency: counterpart.to_string(),
                 }))?;
                 message.outcome = wire::Outcome::Unconfirmed;
-                tx.put(record::message(&agency, &id), message.encode())
+                tx.put(record::message(&agency, &id), message.encode())?;
+                Ok(())
             })
             .await?;
         tracing::warn!(agency = %self.pair.0, counterpart = %self.pair.1, message = %id, "unconfirmed");
@@ -343,9 +344,9 @@ fn delivered(id: &MessageId, proved: &Proved) -> Event {
 
 type Tx<'a> = crate::sequencer::Tx<'a>;
 
-fn stored(tx: &Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<record::Message, Rejected<Stop>> {
-    let bytes = tx.get(&record::message(agency, id))?.ok_or_else(|| Rejected::by(Stop::Failed))?;
-    record::Message::decode(&bytes).map_err(|e| Rejected::by(Stop::from(e)))
+fn stored(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<record::Message, Abort<Stop>> {
+    let bytes = tx.get(&record::message(agency, id))?.ok_or_else(|| Abort::Rejected(Stop::Failed))?;
+    record::Message::decode(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))
 }
 
 fn settle_message(
@@ -356,30 +357,32 @@ fn settle_message(
     outcome: wire::Outcome,
     reason: &str,
     evidence: Option<wire::Evidence>,
-) -> Result<(), Rejected<Stop>> {
+) -> Result<(), Abort<Stop>> {
     let mut message = stored(tx, agency, id)?;
     let place = record::outbox_item(agency, counterpart, &message.lane, message.number);
     message.outcome = outcome;
     reason.clone_into(&mut message.reason);
     message.counterpart = evidence;
     tx.put(record::message(agency, id), message.encode())?;
-    tx.delete(place)
+    tx.delete(place)?;
+    Ok(())
 }
 
 /// The receipt of a referral moves its case on.
-fn receipt_case(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<(), Rejected<Stop>> {
+fn receipt_case(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<(), Abort<Stop>> {
     let message = stored(tx, agency, id)?;
-    let header = Header::decode(&message.header).map_err(|_| Rejected::by(Stop::Failed))?;
+    let header = Header::decode(&message.header).map_err(|_| Abort::Rejected(Stop::Failed))?;
     if !header.kind.opens_case() {
         return Ok(());
     }
     let key = record::case(agency, &header.case_id);
     let Some(bytes) = tx.get(&key)? else { return Ok(()) };
-    let case = record::decode_case(&bytes).map_err(|e| Rejected::by(Stop::from(e)))?;
+    let case = record::decode_case(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
     let moved = case
         .step(&case::Event::ReferralReceipted)
-        .map_err(|e| Rejected::by(Stop::refuse(Reason::Case, e)))?;
-    tx.put(key, record::encode_case(&moved))
+        .map_err(|e| Abort::Rejected(Stop::refuse(Reason::Case, e)))?;
+    tx.put(key, record::encode_case(&moved))?;
+    Ok(())
 }
 
 /// A pause that doubles with each failure, up to a bound, less up to half at random.

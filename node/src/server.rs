@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -135,6 +136,7 @@ impl Server {
     ) -> Result<Stopped, ServeError> {
         let (health, health_service) = tonic_health::server::health_reporter();
         let (stopping, stopped) = watch::channel(());
+        let (refused_peers, refused_desks) = (self.peers.refused(), self.desks.refused());
         let peers = builder(&self.limits, MAX_AGE)
             .add_routes(services.peers.add_service(health_service.clone()))
             .serve_with_incoming_shutdown(self.peers.incoming(), dropped(stopped.clone()));
@@ -156,9 +158,13 @@ impl Server {
             .set_service_status("", ServingStatus::NotServing)
             .await;
         drop(stopping);
-        tokio::time::timeout(self.limits.shutdown, serving)
-            .await
-            .unwrap_or(Ok(Stopped::CutOff))
+        let ended = tokio::time::timeout(self.limits.shutdown, serving).await;
+        tracing::info!(
+            peers = refused_peers.load(Ordering::Relaxed),
+            desks = refused_desks.load(Ordering::Relaxed),
+            "connections that were refused before they were named"
+        );
+        ended.unwrap_or(Ok(Stopped::CutOff))
     }
 }
 

@@ -291,14 +291,21 @@ mod tests {
         let (config, id) = (config(folder.path()), ID.parse().unwrap());
         init(&config).unwrap();
         let missing = load_agency(&config, &id).unwrap_err();
-        assert!(matches!(missing, SetupError::NotAdded { .. }), "{missing:?}");
+        assert!(
+            matches!(missing, SetupError::NotAdded { .. }),
+            "{missing:?}"
+        );
         let path = registration(folder.path(), ID, "gb.example-host");
         let vkey = |hosted: &Hosted| hosted.log_key.verifier().to_string();
         let first = add_agency(&config, &id, &path).unwrap();
-        assert_eq!(vkey(&add_agency(&config, &id, &path).unwrap()), vkey(&first));
+        assert_eq!(
+            vkey(&add_agency(&config, &id, &path).unwrap()),
+            vkey(&first)
+        );
         assert_eq!(vkey(&load_agency(&config, &id).unwrap()), vkey(&first));
         assert!(vkey(&first).starts_with("waypost/gb.example-county.school+"));
-        let written = std::fs::read_to_string(agency_folder(&config, &id).join(LOG_VKEY_FILE)).unwrap();
+        let written =
+            std::fs::read_to_string(agency_folder(&config, &id).join(LOG_VKEY_FILE)).unwrap();
         assert_eq!(written.trim_end(), vkey(&first));
     }
 
@@ -313,9 +320,15 @@ mod tests {
         ] {
             let path = registration(folder.path(), agency, node);
             let error = add_agency(&config, &id, &path).unwrap_err();
-            assert!(matches!(error, SetupError::Other { field, .. } if field == wrong), "{error:?}");
+            assert!(
+                matches!(error, SetupError::Other { field, .. } if field == wrong),
+                "{error:?}"
+            );
         }
-        assert!(!agency_folder(&config, &id).exists(), "a key was made for a refused agency");
+        assert!(
+            !agency_folder(&config, &id).exists(),
+            "a key was made for a refused agency"
+        );
     }
 
     #[test]
@@ -325,6 +338,9 @@ mod tests {
         let id = "gb.example-county.police".parse().unwrap();
         let path = registration(folder.path(), "gb.example-county.police", "gb.example-host");
         let error = add_agency(&config, &id, &path).unwrap_err();
-        assert!(matches!(error, SetupError::NotConfigured { .. }), "{error:?}");
+        assert!(
+            matches!(error, SetupError::NotConfigured { .. }),
+            "{error:?}"
+        );
     }
 }

@@ -12,3 +12,4 @@ mod conformance;
 mod overlay;
 
 pub use contract::{Batch, Expected, Key, KeyRange, Page, Space, Store, StoreError};
+pub(crate) use overlay::{Overlay, overlaid, rows};

@@ -157,6 +157,9 @@ pub struct Vault {
     state: Mutex<State>,
     /// Held through a sync: a second caller returns after the first one's keys are durable too.
     syncing: Mutex<()>,
+    /// Syncs that still succeed.
+    #[cfg(test)]
+    syncs_left: std::sync::atomic::AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -224,6 +227,8 @@ impl Vault {
             file,
             state,
             syncing: Mutex::default(),
+            #[cfg(test)]
+            syncs_left: usize::MAX.into(),
         })
     }
 
@@ -279,7 +284,7 @@ impl Vault {
         }
         // Bodies may be opened meanwhile.
         drop(state);
-        let synced = self.file.sync_data();
+        let synced = self.sync_file();
         Self::fatal(&mut *self.running()?, synced, "syncing keys")
     }
 
@@ -376,6 +381,25 @@ impl Vault {
     #[must_use]
     pub fn overwriting(&self) -> Overwriting {
         Overwriting::of(&self.path)
+    }
+
+    fn sync_file(&self) -> io::Result<()> {
+        #[cfg(test)]
+        {
+            use std::sync::atomic::Ordering::SeqCst;
+            let left = |left: usize| left.checked_sub(1);
+            self.syncs_left
+                .fetch_update(SeqCst, SeqCst, left)
+                .map_err(|_| io::Error::other("injected"))?;
+        }
+        self.file.sync_data()
+    }
+
+    /// Lets every sync after `more` further ones fail.
+    #[cfg(test)]
+    pub(crate) fn fail_syncs_after(&self, more: usize) {
+        self.syncs_left
+            .store(more, std::sync::atomic::Ordering::SeqCst);
     }
 
     fn running(&self) -> Result<MutexGuard<'_, State>, VaultError> {

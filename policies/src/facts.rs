@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, RestrictedExpression};
+use waypost_proto::id::{AgencyId, DeskName};
 use waypost_proto::manifest::Facts;
+use waypost_proto::party::{Party, PartyError};
 use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
 
 use crate::schema::{Names, SchemaError, entity};
@@ -47,6 +49,24 @@ pub struct RecipientDesk {
     pub zone: Zone,
 }
 
+impl RecipientDesk {
+    /// The desk `desk` of a checked agency, seen from `sender`.
+    ///
+    /// # Errors
+    /// CHN-05: the roster does not hold the desk.
+    pub fn of(party: &Party, desk: &DeskName, sender: &AgencyId) -> Result<Self, PartyError> {
+        let listed = party.desk(desk)?;
+        let record = party.record();
+        Ok(Self {
+            role: listed.role,
+            desk: listed.attestations.clone(),
+            agency: record.attestations.clone(),
+            // Adequacy is decided by the bundles of two States, which come with liaison messages.
+            zone: if record.id.country() == sender.country() { Zone::Domestic } else { Zone::Other },
+        })
+    }
+}
+
 /// The sending desk: from its agency's roster and the directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SenderFacts {
@@ -56,6 +76,21 @@ pub struct SenderFacts {
     pub desk: BTreeSet<DeskAttestation>,
     /// What the directory attests of its agency.
     pub agency: BTreeSet<AgencyAttestation>,
+}
+
+impl SenderFacts {
+    /// The desk `desk` of a checked agency.
+    ///
+    /// # Errors
+    /// CHN-05: the roster does not hold the desk.
+    pub fn of(party: &Party, desk: &DeskName) -> Result<Self, PartyError> {
+        let listed = party.desk(desk)?;
+        Ok(Self {
+            role: listed.role,
+            desk: listed.attestations.clone(),
+            agency: party.record().attestations.clone(),
+        })
+    }
 }
 
 /// Attribute name of an attestation: its code with underscores.

@@ -4,6 +4,7 @@
 //! field (an adapter); all three pass the same checks, FORM-01.. of proto/spec/catalogue.md. Values
 //! never stand in an error or in `Debug`, and are overwritten when the form is dropped.
 
+mod builder;
 mod check;
 mod json;
 
@@ -20,6 +21,8 @@ use crate::kind::Kind;
 use crate::limit;
 use crate::taxonomy::TaxonomyError;
 use crate::vocabulary::Part;
+
+pub use builder::FormBuilder;
 
 /// A form that breaks a rule of proto/spec/catalogue.md. Names fields, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +44,9 @@ pub enum FormError {
         column: usize,
     },
     /// FORM-03: a key that the form does not have.
-    #[error("FORM-03: `{path}` is not a field of this form: see `waypost fields`, or take it out")]
+    #[error(
+        "FORM-03: `{path}` is not a field of this form: take it out, or see proto/spec/catalogue.md"
+    )]
     UnknownField {
         /// The path.
         path: String,
@@ -373,111 +378,6 @@ impl fmt::Debug for Form {
 impl Drop for Form {
     fn drop(&mut self) {
         wipe_message(&mut self.message);
-    }
-}
-
-/// Makes a form field by field, each checked as it comes.
-#[derive(Debug)]
-pub struct FormBuilder {
-    form: Form,
-}
-
-impl FormBuilder {
-    /// An empty form.
-    ///
-    /// # Errors
-    /// Those of a wrong build.
-    pub fn new(kind: Kind) -> Result<Self, FormError> {
-        let fields = form_fields(kind)?;
-        let message = DynamicMessage::new(fields.message().clone());
-        Ok(Self {
-            form: Form { fields, message },
-        })
-    }
-
-    /// Sets a text field, or appends to a list. An empty text leaves a field absent.
-    ///
-    /// # Errors
-    /// FORM-03 to FORM-10.
-    pub fn text(&mut self, path: &str, text: &str) -> Result<(), FormError> {
-        let field = self.field(path)?;
-        if matches!(field.shape(), Shape::Flag | Shape::Number) {
-            return Err(check::wrong_type(field));
-        }
-        if text.is_empty() && !field.is_list() {
-            return Ok(());
-        }
-        let value = Value::String(text.to_owned());
-        if !field.is_list() {
-            return self.put(field, value);
-        }
-        let mut list = match self.form.value(field) {
-            Some(Value::List(list)) => list.clone(),
-            _ => Vec::new(),
-        };
-        list.push(value);
-        let list = Value::List(list);
-        check::value(field, &list)?;
-        self.set(field, list);
-        Ok(())
-    }
-
-    /// Sets a flag.
-    ///
-    /// # Errors
-    /// FORM-03 and FORM-04.
-    pub fn flag(&mut self, path: &str, flag: bool) -> Result<(), FormError> {
-        let field = self.field(path)?;
-        self.put(field, Value::Bool(flag))
-    }
-
-    /// Sets a number.
-    ///
-    /// # Errors
-    /// FORM-03 and FORM-04.
-    pub fn number(&mut self, path: &str, number: u32) -> Result<(), FormError> {
-        let field = self.field(path)?;
-        self.put(field, Value::U32(number))
-    }
-
-    /// The form.
-    #[must_use]
-    pub fn build(self) -> Form {
-        self.form
-    }
-
-    fn field(&self, path: &str) -> Result<&'static Field, FormError> {
-        self.form
-            .fields
-            .field(path)
-            .ok_or_else(|| FormError::UnknownField {
-                path: check::shown(path),
-            })
-    }
-
-    fn put(&mut self, field: &'static Field, value: Value) -> Result<(), FormError> {
-        if self.form.value(field).is_some() {
-            return Err(FormError::Twice {
-                path: field.path().to_owned(),
-            });
-        }
-        check::value(field, &value)?;
-        self.set(field, value);
-        Ok(())
-    }
-
-    fn set(&mut self, field: &Field, value: Value) {
-        let Some((last, parents)) = field.steps().split_last() else {
-            return;
-        };
-        let mut message = &mut self.form.message;
-        for step in parents {
-            let Some(inner) = message.get_field_mut(step).as_message_mut() else {
-                return;
-            };
-            message = inner;
-        }
-        message.set_field(last, value);
     }
 }
 

@@ -42,6 +42,7 @@ pub mod note;
 
 pub mod checkpoint;
 pub mod tlog_proof;
+pub mod tiles;
 
 pub mod entry;
 
@@ -52,3 +53,6 @@ pub mod tls;
 pub mod strict;
 
 pub mod wire;
+
+#[cfg(test)]
+mod vectors;

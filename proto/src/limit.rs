@@ -19,12 +19,6 @@ pub const RECIPIENTS: usize = 4;
 pub const USER_ID_BYTES: usize = 256;
 /// An OpenPGP certificate.
 pub const CERTIFICATE_BYTES: usize = 64 * 1024;
-/// Encryption subkeys of one certificate.
-pub const ENCRYPTION_KEYS: usize = 8;
-/// Recipients of one body.
-pub const RECIPIENTS: usize = 4;
-/// A certificate's user id.
-pub const USER_ID_BYTES: usize = 256;
 /// A form or submission as JSON text, before parsing.
 pub const FORM_JSON_BYTES: usize = 1024 * 1024;
 /// Characters of one text field of a form.

@@ -351,3 +351,43 @@ impl ClientCertVerifier for Pinned {
         vec![SignatureScheme::ED25519]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::ClientConnection;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_certificate_has_no_digest() {
+        assert!(matches!(spki_digest(b""), Err(TlsError::Certificate { .. })));
+        assert!(matches!(spki_digest(&[0x30; 200]), Err(TlsError::Certificate { .. })));
+    }
+
+    #[test]
+    fn a_certificate_above_its_limit_is_refused_before_it_is_parsed() {
+        let large = vec![0x30; limit::TLS_CERTIFICATE_BYTES + 1];
+        assert!(matches!(
+            spki_digest(&large),
+            Err(TlsError::CertificateSize { found, limit }) if found == limit + 1
+        ));
+    }
+
+    #[test]
+    fn there_is_no_exporter_before_the_handshake() {
+        let config = Arc::new(desk_client(&[]).unwrap());
+        let connection = ClientConnection::new(config, server_name()).unwrap();
+        assert_eq!(exporter(&connection), Err(TlsError::Exporter));
+    }
+
+    #[test]
+    fn a_client_offers_nothing_but_what_this_page_names() {
+        let config = desk_client(&[]).unwrap();
+        let provider = config.crypto_provider();
+        let groups: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+        assert_eq!(groups, [rustls::NamedGroup::X25519MLKEM768]);
+        assert!(provider.cipher_suites.iter().all(|suite| suite.tls13().is_some()));
+        assert_eq!(config.alpn_protocols, [b"h2".to_vec()]);
+        assert!(!config.enable_sni && !config.enable_early_data);
+    }
+}

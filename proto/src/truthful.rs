@@ -29,6 +29,12 @@ impl Truthful {
     pub const fn form(&self) -> &Form {
         &self.form
     }
+
+    /// The form, to keep.
+    #[must_use]
+    pub fn into_form(self) -> Form {
+        self.form
+    }
 }
 
 /// What is wrong. Names parts and facts, never values.

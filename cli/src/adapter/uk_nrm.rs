@@ -41,11 +41,11 @@ pub(crate) enum SubmissionError {
     },
     /// A key that the form's version does not have.
     #[error(
-        "the submission has a key that this version of the UK form does not have (number {position}): update the software, or take it out"
+        "`{key}` is not a key of this version of the UK form: update the software, or take it out"
     )]
     UnknownKey {
-        /// Which key of the submission, from 1.
-        position: usize,
+        /// The key, if it looks like one.
+        key: String,
     },
     /// The person does not want to be referred.
     #[error(
@@ -111,11 +111,9 @@ pub(crate) fn read(text: &str) -> Result<Adapted, SubmissionError> {
             line: e.line(),
             column: e.column(),
         })?;
-    let unknown = |(key, _): &(String, _)| !TABLE.iter().any(|(known, _)| known == key);
-    if let Some(index) = submission.answers.iter().position(unknown) {
-        return Err(SubmissionError::UnknownKey {
-            position: index + 1,
-        });
+    let known = |key: &str| TABLE.iter().any(|(known, _)| *known == key);
+    if let Some((key, _)) = submission.answers.iter().find(|(key, _)| !known(key)) {
+        return Err(SubmissionError::UnknownKey { key: shown(key) });
     }
     Adapter::new(&submission)?.run()
 }
@@ -310,6 +308,16 @@ fn choice(
                 .collect::<Vec<_>>()
                 .join(", "),
         })
+}
+
+/// A key that came from outside, as an error may show it.
+fn shown(key: &str) -> String {
+    let like_a_key = key.len() <= 60 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+    if like_a_key {
+        key.to_owned()
+    } else {
+        "(something that does not look like a key)".to_owned()
+    }
 }
 
 fn plain(text: &str) -> String {

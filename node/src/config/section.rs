@@ -62,7 +62,13 @@ impl Section {
     }
 
     /// Between 1 and `most`; text counts if it is a number, for the overrides.
-    pub(super) fn number(&mut self, key: &str, default: u64, most: u64, faults: &mut Vec<Fault>) -> u64 {
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        default: u64,
+        most: u64,
+        faults: &mut Vec<Fault>,
+    ) -> u64 {
         let number = match self.table.remove(key) {
             None => return default,
             Some(Value::Integer(number)) => u64::try_from(number).ok(),

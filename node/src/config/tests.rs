@@ -32,7 +32,9 @@ call_ms = 5000
 "#;
 
 fn parse(text: &str, overrides: &[(&str, &str)]) -> Result<Config, Vec<Fault>> {
-    let overrides = overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let overrides = overrides
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::parse(text, Path::new("/srv"), overrides).map_err(|error| match error {
         ConfigError::Faults { faults } => faults,
         ConfigError::File { source } => panic!("{source}"),
@@ -48,12 +50,21 @@ fn a_whole_configuration_is_read() {
     let config = parse(WHOLE, &[]).unwrap();
     assert_eq!(config.node.as_str(), "gb.example-host");
     assert_eq!(config.data, Path::new("/srv/data"));
-    assert_eq!(config.directory.file, Path::new("/etc/waypost/directory.pb"));
+    assert_eq!(
+        config.directory.file,
+        Path::new("/etc/waypost/directory.pb")
+    );
     assert_eq!(config.public.desks.as_str(), "[2001:db8::1]:7444");
     assert_eq!(config.agencies.len(), 2);
     assert_eq!(config.agencies[0].bundle, None);
-    assert_eq!(config.agencies[1].bundle.as_deref(), Some(Path::new("/srv/bundles/police")));
-    assert_eq!((config.log.level, config.log.format), (Level::Debug, Format::Json));
+    assert_eq!(
+        config.agencies[1].bundle.as_deref(),
+        Some(Path::new("/srv/bundles/police"))
+    );
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (Level::Debug, Format::Json)
+    );
     assert_eq!(config.limits.call, Duration::from_secs(5));
 }
 
@@ -102,10 +113,20 @@ fn every_fault_is_reported_at_once() {
 
 #[test]
 fn an_unknown_key_is_a_fault() {
-    for (line, key) in [("[limits]\ncall_ms", "limits.call_s"), ("[listen]\npeers", "listen.peer")] {
+    for (line, key) in [
+        ("[limits]\ncall_ms", "limits.call_s"),
+        ("[listen]\npeers", "listen.peer"),
+    ] {
         let last = key.rsplit('.').next().unwrap();
-        let text = WHOLE.replacen(line, &format!("{}\n{last}", line.split('\n').next().unwrap()), 1);
-        assert!(keys(&parse(&text, &[]).unwrap_err()).contains(&key), "{key}");
+        let text = WHOLE.replacen(
+            line,
+            &format!("{}\n{last}", line.split('\n').next().unwrap()),
+            1,
+        );
+        assert!(
+            keys(&parse(&text, &[]).unwrap_err()).contains(&key),
+            "{key}"
+        );
     }
 }
 
@@ -138,7 +159,12 @@ fn an_override_is_judged_like_the_file() {
     )
     .unwrap_err();
     let keys = keys(&faults);
-    for key in ["listen.peers", "listen.colour", "WAYPOST__A__B__C", "WAYPOST__NODE__NAME"] {
+    for key in [
+        "listen.peers",
+        "listen.colour",
+        "WAYPOST__A__B__C",
+        "WAYPOST__NODE__NAME",
+    ] {
         assert!(keys.contains(&key), "{key} is not among {keys:?}");
     }
 }
@@ -154,7 +180,10 @@ fn an_endpoint_is_a_host_and_a_port() {
     for good in ["a.example:1", "127.0.0.1:65535", "[::1]:443"] {
         assert!(is_endpoint(good), "`{good}` was refused");
     }
-    for bad in ["", "a", "a:", ":1", "a:0", "a:65536", "a:+1", "::1:443", "[x]:1", "a/b:1", "u@h:1", "a b:1"] {
+    for bad in [
+        "", "a", "a:", ":1", "a:0", "a:65536", "a:+1", "::1:443", "[x]:1", "a/b:1", "u@h:1",
+        "a b:1",
+    ] {
         assert!(!is_endpoint(bad), "`{bad}` was accepted");
     }
 }
@@ -162,6 +191,12 @@ fn an_endpoint_is_a_host_and_a_port() {
 #[test]
 fn the_documented_example_is_in_order() {
     let page = include_str!("../../../docs/configuration.md");
-    let example = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let example = page
+        .split("```toml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     parse(example, &[]).unwrap();
 }

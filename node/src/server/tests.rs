@@ -27,14 +27,21 @@ impl rpc::peer_server::Peer for Gated {
         &self,
         request: Request<wire::LastSeenRequest>,
     ) -> Result<Response<wire::LastSeenReply>, Status> {
-        let peer = request.extensions().get::<PeerConnection>().cloned().unwrap();
+        let peer = request
+            .extensions()
+            .get::<PeerConnection>()
+            .cloned()
+            .unwrap();
         assert_eq!(peer.node.as_str(), "gb.known");
         self.entered.add_permits(1);
         let _open = self.gate.acquire().await.unwrap();
         Ok(Response::new(wire::LastSeenReply { size: 7 }))
     }
 
-    async fn deliver(&self, _: Request<wire::DeliverRequest>) -> Result<Response<wire::DeliverReply>, Status> {
+    async fn deliver(
+        &self,
+        _: Request<wire::DeliverRequest>,
+    ) -> Result<Response<wire::DeliverReply>, Status> {
         Err(Status::unimplemented(""))
     }
 
@@ -45,11 +52,17 @@ impl rpc::peer_server::Peer for Gated {
         Err(Status::unimplemented(""))
     }
 
-    async fn current(&self, _: Request<wire::CurrentRequest>) -> Result<Response<wire::CurrentReply>, Status> {
+    async fn current(
+        &self,
+        _: Request<wire::CurrentRequest>,
+    ) -> Result<Response<wire::CurrentReply>, Status> {
         Err(Status::unimplemented(""))
     }
 
-    async fn object(&self, _: Request<wire::ObjectRequest>) -> Result<Response<wire::ObjectReply>, Status> {
+    async fn object(
+        &self,
+        _: Request<wire::ObjectRequest>,
+    ) -> Result<Response<wire::ObjectReply>, Status> {
         Err(Status::unimplemented(""))
     }
 }
@@ -88,7 +101,8 @@ async fn run(shutdown: Duration) -> Running {
         Arc::new(move |key| (*key == known).then(|| "gb.known".parse::<NodeId>().unwrap()));
     let server = Server::bind(&config, &ours, names).await.unwrap();
     let addresses = server.addresses();
-    let channel = connector::peer_channel(&addresses.peers.to_string(), &peer, &[ours.digest()]).unwrap();
+    let channel =
+        connector::peer_channel(&addresses.peers.to_string(), &peer, &[ours.digest()]).unwrap();
     let (entered, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let service = rpc::peer_service(Gated {
         entered: Arc::clone(&entered),
@@ -129,12 +143,20 @@ async fn a_stopping_node_finishes_the_calls_in_flight_and_takes_no_new_ones() {
     let call = call_in_flight(&node).await;
     node.stop.send(()).unwrap();
     let refused = async {
-        while tokio::net::TcpStream::connect(node.addresses.peers).await.is_ok() {
+        while tokio::net::TcpStream::connect(node.addresses.peers)
+            .await
+            .is_ok()
+        {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), refused).await.expect("the socket stays open");
-    assert!(!node.stopped.is_finished(), "the node stopped with a call in flight");
+    tokio::time::timeout(Duration::from_secs(10), refused)
+        .await
+        .expect("the socket stays open");
+    assert!(
+        !node.stopped.is_finished(),
+        "the node stopped with a call in flight"
+    );
     node.gate.add_permits(1);
     assert_eq!(call.await.unwrap().unwrap(), 7);
     assert_eq!(node.stopped.await.unwrap().unwrap(), Stopped::Finished);
@@ -152,11 +174,21 @@ async fn a_call_that_outlasts_the_deadline_does_not_keep_the_node_from_stopping(
 async fn a_node_says_that_it_serves_and_then_that_it_does_not() {
     let node = run(Duration::from_secs(30)).await;
     let mut health = HealthClient::new(node.channel.clone());
-    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let mut watch = health
+        .watch(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     let mut status = async || watch.message().await.unwrap().unwrap().status();
-    assert_eq!(status().await, tonic_health::pb::health_check_response::ServingStatus::Serving);
+    assert_eq!(
+        status().await,
+        tonic_health::pb::health_check_response::ServingStatus::Serving
+    );
     node.stop.send(()).unwrap();
-    assert_eq!(status().await, tonic_health::pb::health_check_response::ServingStatus::NotServing);
+    assert_eq!(
+        status().await,
+        tonic_health::pb::health_check_response::ServingStatus::NotServing
+    );
     drop((watch, health, node.channel));
     assert_eq!(node.stopped.await.unwrap().unwrap(), Stopped::Finished);
 }

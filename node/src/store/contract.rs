@@ -125,6 +125,8 @@ spaces! {
     LogNode = 2,
     /// Entries of a log, by epoch and index.
     LogEntry = 3,
+    /// The agencies whose logs are here, by id: node-wide.
+    Agency = 4,
     /// Where a body's key is in the vault, by message id.
     Body = 8,
     /// A body's ciphertext, by message id and chunk number.
@@ -133,28 +135,30 @@ spaces! {
     Message = 16,
     /// Messages that wait for a peer, by pair, lane and number.
     Outbox = 17,
-    /// Messages that wait for a desk.
-    Inbox = 18,
+    /// Messages in the order of the log, by log index.
+    List = 18,
     /// The next number of each pair and lane.
     Order = 19,
-    /// Messages by the time at which something must happen to them.
-    Due = 20,
+    /// Messages that came too late, by message id.
+    Tombstone = 20,
+    /// Other bytes under a known message id, kept as evidence.
+    Conflict = 21,
+    /// Messages of a case, by case id and log index.
+    CaseMessage = 22,
     /// Cases, by case id.
     Case = 24,
-    /// Clocks of cases, by their next deadline.
-    Clock = 25,
     /// A person's cases, messages and disclosures, by subject reference: never leaves the node.
     Subject = 26,
     /// What was last seen of a counterpart: its checkpoint.
     Peer = 32,
-    /// Directory heads and records.
+    /// The directory that was last accepted, by country.
     Directory = 33,
-    /// Rosters, by agency and by digest.
+    /// The roster that was last accepted, by agency.
     Roster = 34,
-    /// Certificates, by digest.
-    Certificate = 35,
-    /// Policy bundles, by digest.
-    Bundle = 36,
+    /// The policy bundle that was last accepted, by agency.
+    Bundle = 35,
+    /// Certificates, rosters and bundles that entries cite, by type, digest and chunk.
+    Object = 36,
 }
 
 /// A key: whose it is (an agency's or the node's own), its space, and the rest, whose order is the
@@ -198,6 +202,19 @@ impl Key {
             [_, space, rest @ ..] => (name, Space::from_code(*space), rest),
             _ => (name, None, &[]),
         }
+    }
+
+    /// Its space; nothing if a newer version wrote it.
+    #[must_use]
+    pub fn space(&self) -> Option<Space> {
+        self.split().1
+    }
+
+    /// Whether it is a record of `agency` or of the node itself, and so not of another agency.
+    #[must_use]
+    pub fn is_open_to(&self, agency: &AgencyId) -> bool {
+        let name = self.split().0;
+        name.is_empty() || name == agency.as_str().as_bytes()
     }
 
     /// The key without owner and space.
@@ -303,10 +320,21 @@ impl KeyRange {
         self
     }
 
+    /// Whether its keys are `agency`'s or the node's own.
+    #[must_use]
+    pub fn is_open_to(&self, agency: &AgencyId) -> bool {
+        self.start.is_open_to(agency)
+    }
+
     /// Whether it holds `key`.
     #[must_use]
     pub fn contains(&self, key: &Key) -> bool {
         self.start <= *key && *key < self.end
+    }
+
+    /// The first key that it could hold.
+    pub(crate) const fn first(&self) -> &Key {
+        &self.start
     }
 
     /// Its bounds, or nothing if no key fits between them.
@@ -395,8 +423,8 @@ impl fmt::Debug for Expected {
 /// Writes that are made together, and what must hold before.
 #[derive(Clone, Default)]
 pub struct Batch {
-    expected: Vec<(Key, Expected)>,
-    writes: BTreeMap<Key, Option<Vec<u8>>>,
+    pub(super) expected: Vec<(Key, Expected)>,
+    pub(super) writes: BTreeMap<Key, Option<Vec<u8>>>,
 }
 
 impl Batch {
@@ -430,10 +458,8 @@ impl Batch {
         self.writes.insert(key, None);
     }
 
-    /// What must hold, and what is written; once every bound holds.
-    pub(super) fn checked(
-        self,
-    ) -> Result<(Vec<(Key, Expected)>, BTreeMap<Key, Option<Vec<u8>>>), StoreError> {
+    /// The batch, once every bound holds.
+    pub(super) fn checked(self) -> Result<Self, StoreError> {
         let within = |what, bytes, limit| {
             if bytes <= limit {
                 Ok(())
@@ -451,7 +477,7 @@ impl Batch {
                 .saturating_add(value_bytes);
         }
         within("a commit", total, limit::COMMIT_BYTES)?;
-        Ok((self.expected, self.writes))
+        Ok(self)
     }
 }
 

@@ -91,7 +91,7 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let (expected, writes) = batch.checked()?;
+        let Batch { expected, writes } = batch.checked()?;
         let mut state = self.running()?;
         for (key, expected) in expected {
             if !expected.holds(state.records.get(&key).map(Vec::as_slice)) {

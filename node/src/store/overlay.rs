@@ -4,10 +4,34 @@
 use std::collections::BTreeMap;
 use std::iter::{Peekable, from_fn};
 
-use super::contract::{Key, KeyRange};
+use super::contract::{Key, KeyRange, Store, StoreError};
+use crate::limit;
 
 /// Values that replace those below, or nothing where there is none.
 pub(crate) type Overlay = BTreeMap<Key, Option<Vec<u8>>>;
+
+/// Every row of `range` in `store`, read a page at a time.
+pub(crate) fn rows<'a>(
+    store: &'a dyn Store,
+    range: &KeyRange,
+) -> impl Iterator<Item = Result<(Key, Vec<u8>), StoreError>> + 'a {
+    let mut next = Some(range.clone());
+    let mut page = Vec::new().into_iter();
+    from_fn(move || {
+        loop {
+            if let Some(row) = page.next() {
+                return Some(Ok(row));
+            }
+            match store.scan(&next.take()?, limit::SCAN_ROWS) {
+                Ok(found) => {
+                    page = found.rows.into_iter();
+                    next = found.next;
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    })
+}
 
 /// The rows of `range`: those of `below`, which are in order, except where `over` says otherwise.
 pub(crate) fn overlaid<'a, E: 'a>(

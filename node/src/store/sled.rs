@@ -248,7 +248,7 @@ impl Store for SledStore {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let (expected, writes) = batch.checked()?;
+        let Batch { expected, writes } = batch.checked()?;
         let flusher = self.writer.lock().map_err(|_| StoreError::Stopped)?;
         self.running()?;
         self.fatal(self.write(&flusher, &expected, writes))

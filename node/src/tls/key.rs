@@ -21,7 +21,7 @@ const SECRET_BYTES: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// One of the two files.
-    #[error("the TLS key's files")]
+    #[error("this node's TLS key, which `waypost-node init` makes")]
     File {
         /// Which, and why.
         #[source]
@@ -93,6 +93,8 @@ fn certify(folder: &Path) -> Result<(), KeyError> {
 
 #[cfg(test)]
 mod tests {
+    use waypost_proto::id::Digest;
+
     use super::*;
 
     #[test]
@@ -104,6 +106,16 @@ mod tests {
             made.digest()
         );
         assert_eq!(load(folder.path()).unwrap().digest(), made.digest());
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_public_key_info_as_another_library_encodes_it() {
+        use rcgen::PublicKeyData;
+        let folder = tempfile::tempdir().unwrap();
+        let made = load_or_generate(folder.path()).unwrap();
+        let secret = std::fs::read(folder.path().join(SECRET_FILE)).unwrap();
+        let key = KeyPair::try_from(secret.as_slice()).unwrap();
+        assert_eq!(made.digest(), Digest::of(&key.subject_public_key_info()));
     }
 
     #[test]

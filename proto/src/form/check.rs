@@ -1,7 +1,5 @@
 //! The checks of one value, FORM-04 to FORM-10: the same for every way into a form.
 
-use std::collections::BTreeSet;
-
 use prost_reflect::Value;
 
 use super::FormError;
@@ -26,23 +24,21 @@ pub(super) fn value(field: &Field, value: &Value) -> Result<(), FormError> {
 }
 
 fn list(field: &Field, values: &[Value]) -> Result<(), FormError> {
-    let refused = || FormError::List {
-        path: field.path().to_owned(),
-        limit: limit::REPEATED_VALUES,
-    };
-    if values.len() > limit::REPEATED_VALUES {
-        return Err(refused());
-    }
-    let mut seen = BTreeSet::new();
+    values.iter().enumerate().try_for_each(|(index, value)| {
+        let value = value.as_str().ok_or_else(|| wrong_type(field))?;
+        item(field, values.get(..index).unwrap_or_default(), value)
+    })
+}
+
+/// Checks one value of a list, after those `before` it.
+pub(super) fn item(field: &Field, before: &[Value], value: &str) -> Result<(), FormError> {
     let free = matches!(field.shape(), Shape::Text { .. });
-    for value in values {
-        let s = value.as_str().ok_or_else(|| wrong_type(field))?;
-        if s.is_empty() || !(seen.insert(s) || free) {
-            return Err(refused());
-        }
-        text(field, s)?;
+    let repeated = !free && before.iter().any(|b| b.as_str() == Some(value));
+    if value.is_empty() || repeated || before.len() >= limit::REPEATED_VALUES {
+        let (path, limit) = (field.path().to_owned(), limit::REPEATED_VALUES);
+        return Err(FormError::List { path, limit });
     }
-    Ok(())
+    text(field, value)
 }
 
 fn text(field: &Field, text: &str) -> Result<(), FormError> {
@@ -86,7 +82,7 @@ fn text(field: &Field, text: &str) -> Result<(), FormError> {
 pub(super) fn not_a_code(field: &Field) -> FormError {
     code(
         field,
-        "codes of the taxonomy that belong to this field, such as those of `waypost codes`",
+        "codes of the taxonomy that belong to this field (proto/data/taxonomy.tsv)",
     )
 }
 

@@ -119,7 +119,7 @@ fn object(
 
 fn put(builder: &mut FormBuilder, path: &str, json: Json) -> Result<(), FormError> {
     if let Json::Object(entries) = json {
-        return if builder.form.fields.has_category(path) {
+        return if builder.fields().has_category(path) {
             object(builder, path, entries)
         } else {
             builder
@@ -127,7 +127,7 @@ fn put(builder: &mut FormBuilder, path: &str, json: Json) -> Result<(), FormErro
                 .and_then(|field| Err(check::wrong_type(field)))
         };
     }
-    if builder.form.fields.has_category(path) {
+    if builder.fields().has_category(path) {
         return Err(FormError::Type {
             path: check::shown(path),
             expected: "an object of fields",

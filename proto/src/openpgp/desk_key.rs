@@ -5,19 +5,18 @@ use std::fmt;
 
 use sequoia_openpgp as pgp;
 
-use pgp::crypto::mpi::SecretKeyChecksum;
 use pgp::crypto::{KeyPair, S2K, SessionKey};
 use pgp::packet::key::{Encrypted, PublicParts, SecretParts, SubordinateRole};
 use pgp::packet::pkesk::PKESK6;
 use pgp::packet::{Key, PKESK, Packet};
 use pgp::serialize::MarshalInto;
-use pgp::types::SymmetricAlgorithm;
 use zeroize::Zeroizing;
 
 use super::certificate::{Certificate, CertificateError};
 use super::key::{KeyError, SecretKey, SigningKey};
 use super::open::{self, OpenError};
 use super::packets::{self, Frame, tag};
+use super::policy;
 use super::seal::{self, SealError};
 use super::signature;
 use crate::context::Context;
@@ -178,19 +177,22 @@ impl DeskKey {
             .map_err(|_| KeyError::Backend)
     }
 
-    /// The primary as GnuPG marks an absent secret: S2K specifier 101, `GNU`, mode 1. Usage octet
-    /// 254 and no cipher, hence no IV: the one form that both sequoia and rPGP read for v6.
+    /// The primary with random bytes where its protected secret would stand, so that no passphrase
+    /// unlocks it. GnuPG's mark for an absent secret (S2K specifier 101) will not do: RFC 9580 has
+    /// no form of it for v6 keys, and rPGP does not read it.
     fn primary_stub(&self) -> Result<Vec<u8>, KeyError> {
-        let stub = S2K::Private {
-            tag: 101,
-            parameters: Some(Box::from(*b"\0GNU\x01")),
+        let mut random = [0; 16 + 15 + STUB_BYTES];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| KeyError::Backend)?;
+        let (&salt, rest) = random.split_first_chunk::<16>().ok_or(KeyError::Backend)?;
+        let (nonce, secret) = rest.split_first_chunk::<15>().ok_or(KeyError::Backend)?;
+        let s2k = S2K::Argon2 {
+            salt,
+            t: 1,
+            p: 1,
+            m: 10,
         };
-        let secret = Encrypted::new(
-            stub,
-            SymmetricAlgorithm::Unencrypted,
-            Some(SecretKeyChecksum::SHA1),
-            Box::default(),
-        );
+        let (nonce, secret) = (Box::from(*nonce), Box::from(secret));
+        let secret = Encrypted::new_aead(s2k, policy::CIPHER, policy::AEAD, nonce, secret);
         let primary = self
             .certificate
             .primary()
@@ -202,6 +204,9 @@ impl DeskKey {
             .map_err(|_| KeyError::Backend)
     }
 }
+
+/// As long as a protected secret of the post-quantum suite: two seeds and a tag.
+const STUB_BYTES: usize = 32 + 32 + 16;
 
 /// Whether the secret opens what the public key seals: a secret packet may carry any public part.
 fn belongs(

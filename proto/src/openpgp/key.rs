@@ -1,4 +1,4 @@
-//! Secret keys: made, signed with, rotated, and locked under a passphrase (OPG-40 to OPG-45).
+//! Secret keys: made, signed with, rotated, and locked under a passphrase (OPG-40 to OPG-44).
 
 use std::fmt;
 

@@ -111,17 +111,12 @@ fn first(bytes: &[u8], offset: usize) -> Result<Frame<'_>, FramingError> {
 
 /// The packet in a frame, if sequoia reads it whole and would write the same bytes.
 pub(super) fn canonical(frame: &Frame<'_>) -> Option<pgp::Packet> {
-    let packet = one(frame)?;
-    (packet.to_vec().ok()? == frame.bytes).then_some(packet)
-}
-
-/// The packet in a frame, which may have a longer length field than it needs.
-pub(super) fn one(frame: &Frame<'_>) -> Option<pgp::Packet> {
     let mut packets = pgp::PacketPile::from_bytes(frame.bytes)
         .ok()?
         .into_children();
     let packet = packets.next()?;
-    packets.next().is_none().then_some(packet)
+    let alone = packets.next().is_none();
+    (alone && packet.to_vec().ok()? == frame.bytes).then_some(packet)
 }
 
 #[cfg(test)]

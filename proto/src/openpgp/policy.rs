@@ -123,3 +123,20 @@ pub(super) fn seconds(time: std::time::SystemTime) -> Timestamp {
             .map_or(0, |d| d.as_secs()),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPG-02
+    #[test]
+    fn the_suites_share_no_algorithm_and_have_wire_values() {
+        for suite in [Suite::PostQuantum, Suite::Classical] {
+            assert_eq!(Suite::of_signing(suite.signing()), Some(suite));
+            assert_eq!(Suite::of_encryption(suite.encryption()), Some(suite));
+            assert_eq!(Suite::of_signing(suite.encryption()), None);
+            assert_eq!(Suite::try_from(wire::Suite::from(suite)), Ok(suite));
+        }
+        assert_eq!(Suite::try_from(wire::Suite::Unspecified), Err(UnknownSuite));
+    }
+}

@@ -3,7 +3,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use waypost_proto::catalogue::Catalogue;
-use waypost_proto::vocabulary::Part;
+use waypost_proto::draft::{Decider, Draft, Reason, Request, Verdict};
+use waypost_proto::id::Digest;
+use waypost_proto::manifest::{Facts, Versions};
+use waypost_proto::vocabulary::{Handling, LegalBasis, Part, Purpose};
 
 use super::*;
 
@@ -210,9 +213,17 @@ fn a_submission_that_is_not_texts_or_has_an_unknown_or_repeated_key_is_refused()
         read(r#"{"Type":"1","Type":"2"}"#),
         Err(SubmissionError::NotTexts { .. })
     ));
+    let unknown = |key: &str| SubmissionError::UnknownKey {
+        key: key.to_owned(),
+    };
     assert_eq!(
-        read(r#"{"Type":"1","Anna":"x"}"#).unwrap_err(),
-        SubmissionError::UnknownKey { position: 2 }
+        read(r#"{"Type":"1","NewBox":"x"}"#).unwrap_err(),
+        unknown("NewBox")
+    );
+    let refused = read(r#"{"Anna Example":"x"}"#).unwrap_err();
+    assert_eq!(
+        refused,
+        unknown("(something that does not look like a key)")
     );
     let large = "x".repeat(limit::FORM_JSON_BYTES + 1);
     assert!(matches!(
@@ -233,4 +244,69 @@ fn line_ends_of_a_browser_are_read_and_empty_answers_are_none() {
     let form = read(&text).unwrap().form;
     assert_eq!(form.text("exp.period"), Some("one\ntwo"));
     assert_eq!(form.text("idn.alias"), None);
+}
+
+/// The most permissive policy there could be.
+struct AllowAll;
+
+impl Decider for AllowAll {
+    fn decide(&self, _: &Facts, _: Part) -> Verdict {
+        Verdict::Allow { rules: Vec::new() }
+    }
+}
+
+#[test]
+fn even_the_most_permissive_policy_sends_no_account_exploiter_or_co_operation() {
+    let form = read(&fixture("adult")).unwrap().form;
+    let request = Request {
+        purpose: Purpose::Ident,
+        legal_bases: BTreeSet::from([LegalBasis::Lb6e]),
+        handling: Handling::H1,
+        retention_days: 365,
+        transfer_basis: None,
+        override_ground: None,
+        represented: false,
+        no_origin_conflict: true,
+        no_implicated_party: true,
+        profile: "GB-EAW-NRM".to_owned(),
+    };
+    let digest = Digest::of(b"");
+    let versions = Versions {
+        sender_bundle: digest,
+        recipient_bundle: digest,
+        catalogue: digest,
+        taxonomy: digest,
+    };
+    let submission = fixture("adult");
+    let minimisation = Draft::new(form, request)
+        .unwrap()
+        .minimise(&AllowAll, versions)
+        .unwrap();
+    let sent = String::from_utf8_lossy(minimisation.minimised.payload()).into_owned();
+    let beyond: BTreeSet<Part> = minimisation
+        .withheld
+        .iter()
+        .filter(|w| w.reason == Reason::KindCeiling)
+        .map(|w| w.part)
+        .collect();
+    let expected = [
+        Part::FamRest,
+        Part::Edu,
+        Part::NarText,
+        Part::Xpl,
+        Part::CopCrimeRef,
+        Part::CopRest,
+    ];
+    assert_eq!(beyond, BTreeSet::from(expected));
+    // The form does not say that it is safe to telephone.
+    assert!(minimisation.withheld.iter().any(|w| w.path == "saf.phone"));
+    let (leaving, staying): (Vec<&str>, Vec<&str>) = markers(&submission)
+        .into_iter()
+        .partition(|marker| sent.contains(marker));
+    assert!(
+        leaving.len() >= 6 && staying.len() >= 12,
+        "{} {}",
+        leaving.len(),
+        staying.len()
+    );
 }

@@ -291,7 +291,7 @@ fn older_or_other_packets_in_the_outside_are_refused() {
     }
     // An anonymous recipient: no fingerprint.
     let anonymous = [
-        &[0xc1, (framed[0].body.len() - 33) as u8, 6, 0][..],
+        &[0xc1, u8::try_from(framed[0].body.len() - 33).unwrap(), 6, 0][..],
         &framed[0].body[35..],
     ];
     let body = [&anonymous.concat()[..], framed[2].bytes].concat();

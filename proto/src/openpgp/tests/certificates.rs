@@ -8,7 +8,7 @@ use pgp::types::SignatureType;
 use super::*;
 use crate::limit;
 use crate::openpgp::packets::{FramingError, frames, tag};
-use crate::openpgp::policy::encryption_flags;
+use crate::openpgp::policy::{encryption_flags, openpgp_time};
 
 fn packets(certificate: &Certificate) -> Vec<Vec<u8>> {
     frames(certificate.as_bytes())
@@ -146,7 +146,7 @@ fn a_certificate_with_a_revocation_is_refused() {
     );
 }
 
-// OPG-22, OPG-24
+// OPG-02, OPG-22, OPG-24
 #[test]
 fn older_keys_and_other_algorithms_are_refused() {
     let v4 = |suite| {
@@ -276,7 +276,7 @@ fn with_subkey(flags: pgp::types::KeyFlags, seconds: u64) -> Result<Certificate,
     };
     let binding = SignatureBuilder::new(SignatureType::SubkeyBinding)
         .set_hash_algo(pgp::types::HashAlgorithm::SHA512)
-        .set_signature_creation_time(pgp::types::Timestamp::from(NOW.0 as u32))
+        .set_signature_creation_time(openpgp_time(NOW).unwrap())
         .unwrap()
         .set_key_flags(flags)
         .unwrap()
@@ -326,7 +326,7 @@ fn a_certificate_is_a_standard_one() {
         let world = World::new(suite);
         let cert = pgp::Cert::from_bytes(world.sender.certificate().as_bytes()).unwrap();
         let policy = pgp::policy::StandardPolicy::new();
-        let time = pgp::types::Timestamp::from(NOW.0 as u32);
+        let time = openpgp_time(NOW).unwrap();
         let valid = cert
             .with_policy(&policy, std::time::SystemTime::from(time))
             .unwrap();
@@ -338,4 +338,25 @@ fn a_certificate_is_a_standard_one() {
             world.sender.certificate().as_bytes()
         );
     }
+}
+
+// OPG-23, OPG-26
+#[test]
+fn a_certificate_changed_anywhere_is_refused() {
+    let world = World::new(Suite::Classical);
+    let bytes = world.sender.certificate().as_bytes();
+    for at in 0..bytes.len() {
+        let mut changed = bytes.to_vec();
+        changed[at] ^= 1;
+        assert!(Certificate::parse(&changed).is_err(), "byte {at}");
+        assert!(Certificate::parse(&bytes[..at]).is_err() || at == whole_without_subkeys(bytes));
+    }
+}
+
+/// Where the certificate would be whole, had it no subkeys.
+fn whole_without_subkeys(bytes: &[u8]) -> usize {
+    frames(bytes).unwrap()[..4]
+        .iter()
+        .map(|f| f.bytes.len())
+        .sum()
 }

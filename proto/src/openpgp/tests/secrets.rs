@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::limit;
 use crate::openpgp::packets::{canonical, frames, tag};
+use crate::openpgp::policy::openpgp_time;
 
 fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Zeroizing::new(text.to_owned()))
@@ -66,7 +67,8 @@ fn a_locked_key_holds_no_secret_in_the_clear_and_nothing_but_argon2_unlocks() {
 
     // 2^31 KiB of memory asked for: refused before any is taken.
     let mut greedy = locked.clone();
-    let at = greedy.windows(3).position(|w| w == [3, 4, 16]).unwrap() + 2;
+    let argon2 = |w: &[u8]| w[0] == 4 && w[17..] == [3, 4, 16];
+    let at = greedy.windows(20).position(argon2).unwrap() + 19;
     greedy[at] = 31;
     let error = SecretKey::unlock(&greedy, &passphrase("p")).unwrap_err();
     assert_eq!(error, KeyError::Protection);
@@ -323,7 +325,7 @@ fn an_exported_key_is_a_standard_key_without_the_primary_and_opens_a_body() {
         assert_eq!(key.as_tsk().to_vec().unwrap(), *exported);
 
         let signer = Cert::from_bytes(world.officer.certificate().as_bytes()).unwrap();
-        let time = std::time::SystemTime::from(pgp::types::Timestamp::from(NOW.0 as u32));
+        let time = std::time::SystemTime::from(openpgp_time(NOW).unwrap());
         let policy = StandardPolicy::new();
         let mut decryptor = DecryptorBuilder::from_bytes(&body)
             .unwrap()

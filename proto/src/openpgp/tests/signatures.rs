@@ -6,14 +6,15 @@ use pgp::types::{HashAlgorithm, SignatureType};
 
 use super::*;
 use crate::limit;
-use crate::openpgp::packets::FramingError;
+use crate::openpgp::packets::{FramingError, frames};
+use crate::openpgp::policy::openpgp_time;
 
 fn custom(
     world: &World,
     typ: SignatureType,
     change: impl FnOnce(SignatureBuilder) -> pgp::Result<SignatureBuilder>,
 ) -> Result<(), VerifyError> {
-    let time = pgp::types::Timestamp::from(NOW.0 as u32);
+    let time = openpgp_time(NOW).unwrap();
     let builder = SignatureBuilder::new(typ)
         .set_hash_algo(HashAlgorithm::SHA512)
         .set_signature_creation_time(time)
@@ -142,6 +143,54 @@ fn a_signature_is_judged_at_the_time_given() {
     assert_eq!(error, SignError::Time { at: beyond });
 }
 
+// OPG-16
+#[test]
+fn a_signature_by_a_key_that_has_expired_is_refused() {
+    let world = World::new(Suite::Classical);
+    let signer = world.signer();
+    let own = frames(signer.certificate().as_bytes()).unwrap();
+    let time = openpgp_time(NOW).unwrap();
+    let mut pair = signer.pair_valid(NOW).unwrap().clone();
+    let direct = SignatureBuilder::new(SignatureType::DirectKey)
+        .set_hash_algo(HashAlgorithm::SHA512)
+        .set_signature_creation_time(time)
+        .unwrap()
+        .set_key_flags(
+            pgp::types::KeyFlags::empty()
+                .set_certification()
+                .set_signing(),
+        )
+        .unwrap()
+        .set_key_validity_period(std::time::Duration::from_secs(1000))
+        .unwrap()
+        .sign_direct_key(&mut pair, signer.certificate().primary())
+        .unwrap();
+    let direct = Packet::from(direct).to_vec().unwrap();
+    let bytes = [own[0].bytes, &direct, own[2].bytes, own[3].bytes].concat();
+    let expiring = Certificate::parse(&bytes).unwrap();
+    let signature = signer.sign(Context::Roster, b"x", NOW).unwrap();
+    let verify = |at| expiring.verify(Context::Roster, b"x", &signature, at);
+    assert_eq!(verify(NOW.plus(999)), Ok(()));
+    let at = NOW.plus(1000);
+    assert_eq!(verify(at), Err(VerifyError::KeyNotValid { at }));
+}
+
+// OPG-17
+#[test]
+fn a_signature_changed_anywhere_is_refused() {
+    let world = World::new(Suite::Classical);
+    let signature = world.signer().sign(Context::Roster, b"x", NOW).unwrap();
+    for at in 0..signature.len() {
+        let mut changed = signature.clone();
+        changed[at] ^= 1;
+        let verified = world
+            .officer
+            .certificate()
+            .verify(Context::Roster, b"x", &changed, NOW);
+        assert!(verified.is_err(), "byte {at}");
+    }
+}
+
 // OPG-01, OPG-10
 #[test]
 fn a_signature_is_exactly_one_packet() {
@@ -173,7 +222,11 @@ fn a_signature_is_exactly_one_packet() {
     );
     // The same packet with a longer length field is other bytes with the same meaning.
     let body = &signature[2..];
-    let longer = [&[0xc2, 0xff, 0, 0, 0, body.len() as u8][..], body].concat();
+    let longer = [
+        &[0xc2, 0xff, 0, 0, 0, u8::try_from(body.len()).unwrap()][..],
+        body,
+    ]
+    .concat();
     assert_eq!(verify(&longer), Err(VerifyError::Malformed));
 }
 
