@@ -11,7 +11,7 @@ pub use agency::{
 };
 pub use directory::{DirectoryAdd, DirectoryCommand};
 pub use online::{
-    CaseCommand, CheckpointLog, ConsistencyLog, Destination, ExportLog, FormFormat, LogCommand,
+    CaseCommand, CheckpointLog, ConsistencyLog, Destination, ExportLog, FormFormat, IdStart, LogCommand,
     MessageCommand, OnlineCommand, Open, ProveLog, Refer, Reply, ShowLog, VerifyLog,
 };
 pub use policy::{BundleFolder, Explain, PolicyCommand, Prove, ZoneName};

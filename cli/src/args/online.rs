@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
-use waypost_proto::id::{AgencyId, CaseId, DeskName, IdError, MessageId, SubjectRef};
+use waypost_proto::id::{AgencyId, DeskName, IdError, SubjectRef};
+use waypost_proto::limit;
 use waypost_proto::vocabulary::{Handling, LegalBasis, OverrideGround, Purpose};
 
 /// Commands that speak to the agency's node, or work on what it gave.
@@ -23,9 +24,9 @@ pub enum OnlineCommand {
     Open(Open),
     /// Confirm that a person has the message in hand
     Ack {
-        /// The message
+        /// The message, or the start of its id
         #[arg(value_name = "ID")]
-        message: MessageId,
+        message: IdStart,
     },
     /// Answer a message in its case
     Reply(Reply),
@@ -40,12 +41,49 @@ pub enum OnlineCommand {
     Log(LogCommand),
 }
 
+/// The start of a message's or case's id, at least six hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdStart(String);
+
+impl IdStart {
+    /// Digits that are given at least.
+    pub const LEAST: usize = 6;
+    /// Digits of a whole id.
+    pub const WHOLE: usize = 32;
+
+    /// The digits, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdStart {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.to_ascii_lowercase();
+        let fits = (Self::LEAST..=Self::WHOLE).contains(&digits.len());
+        if fits && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Ok(Self(digits))
+        } else {
+            Err("an id is 32 hexadecimal digits; give at least the first 6")
+        }
+    }
+}
+
+impl fmt::Display for IdStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// `AGENCY[/DESK]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// The agency.
     pub agency: AgencyId,
-    /// Its desk; none: its only desk, or `intake`.
+    /// Its desk; none: the one whose role fits what is sent.
     pub desk: Option<DeskName>,
 }
 
@@ -106,7 +144,7 @@ pub struct Refer {
     #[arg(long)]
     pub desk: Option<DeskName>,
     /// Why an adult's refusal is overridden
-    #[arg(long, value_name = "GROUND")]
+    #[arg(long = "override", value_name = "GROUND")]
     pub override_ground: Option<OverrideGround>,
     /// Basis of a transfer to another State
     #[arg(long, value_name = "BASIS")]
@@ -120,6 +158,10 @@ pub struct Refer {
     /// The person is represented for this purpose
     #[arg(long)]
     pub represented: bool,
+    /// Hours after which it is no longer accepted
+    #[arg(long, default_value_t = limit::EXPIRY_SECONDS / 3600, value_name = "HOURS",
+        value_parser = clap::value_parser!(u64).range(1..=limit::EXPIRY_MAX_SECONDS / 3600))]
+    pub expires_hours: u64,
     /// The person's existing file at your agency [default: a new one]
     #[arg(long, value_name = "REF")]
     pub subject: Option<SubjectRef>,
@@ -134,20 +176,20 @@ pub struct Refer {
 /// `open`.
 #[derive(Debug, Args)]
 pub struct Open {
-    /// The message
+    /// The message, or the start of its id
     #[arg(value_name = "ID")]
-    pub message: MessageId,
+    pub message: IdStart,
 }
 
 /// `reply`.
 #[derive(Debug, Args)]
 pub struct Reply {
-    /// The message that it answers
+    /// The message that it answers, or the start of its id
     #[arg(value_name = "ID")]
-    pub message: MessageId,
-    /// The form; `-` reads it from standard input
+    pub message: IdStart,
+    /// The file with the text; `-` reads it from standard input
     #[arg(long, value_name = "FILE")]
-    pub form: PathBuf,
+    pub text_file: PathBuf,
 }
 
 /// `case ..`.
@@ -157,9 +199,9 @@ pub enum CaseCommand {
     List,
     /// One case and its messages
     Show {
-        /// The case
+        /// The case, or the start of its id
         #[arg(value_name = "ID")]
-        case: CaseId,
+        case: IdStart,
     },
 }
 
@@ -168,12 +210,15 @@ pub enum CaseCommand {
 pub enum MessageCommand {
     /// Write a message's sealed body as a plain OpenPGP message file
     Export {
-        /// The message
+        /// The message, or the start of its id
         #[arg(value_name = "ID")]
-        message: MessageId,
+        message: IdStart,
         /// The file to write; it must not exist
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Also write the certificate of the officer who sent it to this file; it must not exist
+        #[arg(long, value_name = "FILE")]
+        sender_cert: Option<PathBuf>,
     },
 }
 
@@ -186,11 +231,11 @@ pub enum LogCommand {
     Show(ShowLog),
     /// Fetch one entry with its proof
     Prove(ProveLog),
-    /// Check an entry and its proof, without a node
+    /// Check an exported log, or an entry and its proof, without a node
     Verify(VerifyLog),
-    /// Check that one checkpoint continues another, without a node
+    /// Check that the log of one size continues that of another
     Consistency(ConsistencyLog),
-    /// Fetch the whole log into a folder, as C2SP tiles
+    /// Fetch the whole log into a folder, for others to verify
     Export(ExportLog),
 }
 
@@ -218,20 +263,26 @@ pub struct ShowLog {
 pub struct ProveLog {
     /// Position of the entry
     pub index: u64,
-    /// Folder for the files `entry`, `entry.tlog-proof` and `vkey`
-    #[arg(long, value_name = "DIR")]
+    /// The file for the proof (C2SP tlog-proof); it must not exist
+    #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Also write the entry's exact bytes to this file; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub entry: Option<PathBuf>,
 }
 
 /// `log verify`.
 #[derive(Debug, Args)]
 pub struct VerifyLog {
-    /// The entry's exact bytes
-    #[arg(long, value_name = "FILE")]
-    pub entry: PathBuf,
-    /// Its tlog-proof
-    #[arg(long, value_name = "FILE")]
-    pub proof: PathBuf,
+    /// An exported log: the folder of `waypost log export`
+    #[arg(value_name = "DIR", required_unless_present = "proof", conflicts_with_all = ["proof", "entry"])]
+    pub folder: Option<PathBuf>,
+    /// A tlog-proof
+    #[arg(long, value_name = "FILE", requires = "entry")]
+    pub proof: Option<PathBuf>,
+    /// The exact bytes of the entry that it proves
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    pub entry: Option<PathBuf>,
     /// The log's verifier key in a file [default: the installed directory's key of the log]
     #[arg(long, value_name = "FILE")]
     pub vkey: Option<PathBuf>,
@@ -240,18 +291,10 @@ pub struct VerifyLog {
 /// `log consistency`.
 #[derive(Debug, Args)]
 pub struct ConsistencyLog {
-    /// The older checkpoint
-    #[arg(long, value_name = "FILE")]
-    pub old: PathBuf,
-    /// The newer checkpoint [default: the node's]
-    #[arg(long, value_name = "FILE")]
-    pub new: Option<PathBuf>,
-    /// The exported log to prove it from [default: the node]
-    #[arg(long, value_name = "DIR")]
-    pub log: Option<PathBuf>,
-    /// The log's verifier key in a file [default: the installed directory's key of the log]
-    #[arg(long, value_name = "FILE")]
-    pub vkey: Option<PathBuf>,
+    /// The smaller size
+    pub from: u64,
+    /// The larger size
+    pub to: u64,
 }
 
 /// `log export`.
@@ -259,4 +302,17 @@ pub struct ConsistencyLog {
 pub struct ExportLog {
     /// The folder to write; it must be empty or absent
     pub folder: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_shortened_to_six_digits_and_no_further() {
+        assert_eq!("00FFaa".parse::<IdStart>().unwrap().as_str(), "00ffaa");
+        for bad in ["00ffa", "00ffag", "", &"0".repeat(33), "00ffa\u{e9}"] {
+            assert!(bad.parse::<IdStart>().is_err(), "`{bad}`");
+        }
+    }
 }

@@ -12,6 +12,8 @@ use crate::output::Failure;
 pub struct State {
     /// The installed directory.
     pub directory: Option<Seen>,
+    /// The newest directory head that a node has shown.
+    pub head: Option<Seen>,
     /// Rosters, one's own included.
     pub rosters: BTreeMap<AgencyId, Seen>,
     /// The agency's own log.
@@ -43,6 +45,7 @@ pub struct LogMirror {
 struct Stored {
     waypost: u32,
     directory: Option<StoredSeen>,
+    head: Option<StoredSeen>,
     #[serde(default)]
     rosters: BTreeMap<String, StoredSeen>,
     log: Option<StoredMirror>,
@@ -104,6 +107,7 @@ impl Stored {
         };
         Ok(State {
             directory: self.directory.as_ref().map(StoredSeen::load).transpose()?,
+            head: self.head.as_ref().map(StoredSeen::load).transpose()?,
             rosters: self
                 .rosters
                 .iter()
@@ -124,6 +128,7 @@ impl State {
         let stored = Stored {
             waypost: 1,
             directory: self.directory.map(Into::into),
+            head: self.head.map(Into::into),
             rosters: self
                 .rosters
                 .iter()
@@ -148,6 +153,7 @@ mod tests {
         let digest = Digest::of(b"x");
         let state = State {
             directory: Some(Seen { version: 2, digest }),
+            head: None,
             rosters: [("gb.example".parse().unwrap(), Seen { version: 1, digest })].into(),
             log: Some(LogMirror {
                 size: 3,

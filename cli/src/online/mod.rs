@@ -1,4 +1,35 @@
-//! Commands that speak to the agency's node, or work on what it gave.
+//! Commands that speak to the agency's own node, or work on what it gave.
+//!
+//! In scope: connecting and logging in, chains checked by this client itself, sending, reading and
+//! answering, and the proof that the node keeps its log. The node is never believed: what it relays is
+//! verified from the pinned operator down, and its list is held against its signed log.
+//!
+//! ```text
+//! session  connection + log-in                  own_log  checkpoints, entries, proofs
+//! chain    operator -> ... -> roster            mirror   the list against the log
+//! refer, answer -> policy -> send               inbox, open, cases, export, log
+//! ```
+
+pub(crate) mod call;
+pub(crate) mod login;
+pub(crate) mod session;
+
+pub(crate) mod chain;
+pub(crate) mod own_log;
+
+pub(crate) mod mail;
+pub(crate) mod mirror;
+
+pub(crate) mod cases;
+
+pub(crate) mod input;
+pub(crate) mod policy;
+pub(crate) mod send;
+
+pub(crate) mod refer;
+
+#[cfg(test)]
+pub(crate) mod fixture;
 
 use crate::args::OnlineCommand;
 use crate::context::Context;
