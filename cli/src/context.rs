@@ -189,9 +189,11 @@ impl Context {
     /// No terminal, or one that cannot be read.
     pub fn ask(&self, question: &str, option: &str) -> Result<String, Failure> {
         if !io::stdin().is_terminal() {
-            return Err(Failure::error("this must be answered, and there is no terminal to ask at")
-                .because("nothing was done")
-                .next(format!("add `{option}`")));
+            return Err(Failure::error(
+                "this must be answered, and there is no terminal to ask at",
+            )
+            .because("nothing was done")
+            .next(format!("add `{option}`")));
         }
         self.note(question);
         let mut answer = String::new();

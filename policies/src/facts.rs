@@ -62,7 +62,11 @@ impl RecipientDesk {
             desk: listed.attestations.clone(),
             agency: record.attestations.clone(),
             // Adequacy is decided by the bundles of two States, which come with liaison messages.
-            zone: if record.id.country() == sender.country() { Zone::Domestic } else { Zone::Other },
+            zone: if record.id.country() == sender.country() {
+                Zone::Domestic
+            } else {
+                Zone::Other
+            },
         })
     }
 }

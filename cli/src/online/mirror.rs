@@ -327,7 +327,13 @@ mod tests {
         let (item, other) = (fixture::incoming(1), fixture::incoming(2));
         let message = other.id();
         let found = compare_all(&log(&item), &[item, other]);
-        assert_eq!(found, [Mismatch::NotLogged { position: 2, message }]);
+        assert_eq!(
+            found,
+            [Mismatch::NotLogged {
+                position: 2,
+                message
+            }]
+        );
     }
 
     #[test]
@@ -391,7 +397,13 @@ mod tests {
     fn an_entry_out_of_place_is_refused() {
         let mut mirror = Mirror::empty();
         let error = mirror.append(1, b"").unwrap_err();
-        assert!(matches!(error, MirrorError::Index { found: 1, expected: 0 }));
+        assert!(matches!(
+            error,
+            MirrorError::Index {
+                found: 1,
+                expected: 0
+            }
+        ));
     }
 
     #[test]
