@@ -13,8 +13,6 @@ use crate::output::Failure;
 const PAGE: u32 = 500;
 /// The most items that one command reads.
 const ITEMS: usize = 1_000_000;
-/// Digits that a shortened id has at least.
-pub(crate) const SHORT_DIGITS: usize = 6;
 
 /// Who sent a message, seen from here.
 pub(crate) use waypost_proto::case::Direction;
