@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use waypost_proto::header::Header;
 use waypost_proto::id::{AgencyId, Digest, Fingerprint, MessageId, SubjectRef};
@@ -23,6 +24,7 @@ use crate::{fetch, login, lookup, outbound};
 #[derive(Debug, Clone)]
 pub struct DeskService {
     node: Arc<Node>,
+    stop: CancellationToken,
 }
 
 /// An officer who has logged in, and their agency.
@@ -34,10 +36,10 @@ struct Acting {
 type Replies<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl DeskService {
-    /// Serves officers of the agencies of `node`.
+    /// Serves officers of the agencies of `node`. Watchers are let go at `stop`.
     #[must_use]
-    pub const fn new(node: Arc<Node>) -> Self {
-        Self { node }
+    pub const fn new(node: Arc<Node>, stop: CancellationToken) -> Self {
+        Self { node, stop }
     }
 
     /// INVARIANT (a session is checked on every call): the officer must still be in the roster.
@@ -164,10 +166,14 @@ impl Desk for DeskService {
         let (sender, receiver) = tokio::sync::mpsc::channel(limit::WATCH_EVENTS);
         let node = Arc::clone(&self.node);
         let after = request.get_ref().after;
+        let stop = self.stop.clone();
         tokio::spawn(async move {
-            // A watcher that goes away, or a log that cannot be read, ends the stream.
-            if let Err(status) = fetch::watch(&node, &acting.agency.id, after, &sender).await {
-                let _ = sender.send(Err(status)).await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                // A watcher that goes away, or a log that cannot be read, ends the stream.
+                ended = fetch::watch(&node, &acting.agency.id, after, &sender) => if let Err(status) = ended {
+                    let _ = sender.send(Err(status)).await;
+                },
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))

@@ -164,6 +164,31 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Files of a folder and of its folders, by name relative to it, sorted: at most `limit` bytes in all.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_folder(path: &Path, limit: usize) -> Result<Vec<(String, Vec<u8>)>, FileError> {
+    let mut files = Vec::new();
+    let mut left = limit;
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(failed("read the folder", &folder))? {
+            let found = entry.map_err(failed("read the folder", &folder))?.path();
+            if found.is_dir() {
+                folders.push(found);
+                continue;
+            }
+            let content = read_public(&found, left)?;
+            left = left.saturating_sub(content.len());
+            let name = found.strip_prefix(path).unwrap_or(&found).to_string_lossy().into_owned();
+            files.push((name, content));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use crate::refusals::Refusals;
 use crate::relay::Wake;
 use crate::sequencer::{Abort, Handle};
 use crate::store::{Store, StoreError};
+use crate::tls::PeerNames;
 use crate::vault::Vault;
 
 /// An agency that this node hosts.
@@ -134,6 +135,13 @@ impl Node {
     #[must_use]
     pub fn directory(&self) -> Arc<VerifiedDirectory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Names peers by their TLS keys, by the directory of the moment.
+    #[must_use]
+    pub fn peer_names(self: &Arc<Self>) -> PeerNames {
+        let node = Arc::clone(self);
+        Arc::new(move |key| node.directory().node_of_tls_key(key).map(|record| record.id.clone()))
     }
 
     /// Puts a newer directory in force. Its acceptance is in every agency's log before.

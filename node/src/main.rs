@@ -8,11 +8,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tracing_subscriber::EnvFilter;
+use waypost_node::clock::SystemClock;
 use waypost_node::config::{Config, Format, Log};
+use waypost_node::desk::DeskService;
+use waypost_node::host::Node;
+use waypost_node::peer::PeerService;
 use waypost_node::server::{Addresses, Server, Services, Stopped};
-use waypost_node::{files, setup, tls};
+use waypost_node::{files, relay, rpc, setup, start, tls};
 use waypost_proto::id::AgencyId;
 
 /// The command line or the configuration is wrong (`sysexits.h`: EX_USAGE).
@@ -143,24 +149,57 @@ fn add_agency(config: &Config, id: &AgencyId, registration: &Path) -> anyhow::Re
 
 #[tokio::main]
 async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
-    let identity = tls::key::load(&config.data)?;
-    for agency in &config.agencies {
-        setup::load_agency(config, &agency.id)?;
-    }
+    let identity = tls::key::load(&config.data).context("run `waypost-node init` first")?;
     // Signals are caught from here on: one that arrives while starting stops the node as well.
     let stop = stop_signal()?;
-    let names: tls::PeerNames = Arc::new(|_| None);
+    let mut reload = signal(SignalKind::hangup())?;
+    let started = start::start(config, identity.clone(), Arc::new(SystemClock)).await?;
+    let node = Arc::clone(&started.node);
+    let names = node.peer_names();
     let server = Server::bind(config, &identity, names).await?;
     let addresses = server.addresses();
+    let stopping = CancellationToken::new();
+    let relay = tokio::spawn(relay::run(Arc::clone(&node), stopping.clone()));
+    let services = Services {
+        peers: Routes::new(rpc::peer_service(PeerService::new(Arc::clone(&node)))),
+        desks: Routes::new(rpc::desk_service(DeskService::new(Arc::clone(&node), stopping.clone()))),
+    };
     if let Some(path) = ready_file {
         files::write_public(path, ready(addresses).as_bytes())?;
     }
     tracing::info!(node = %config.node, peers = %addresses.peers, desks = %addresses.desks, "ready");
-    match server.run(Services::default(), stop).await? {
+    let failed = node.sequencer.failed();
+    let serving = server.run(services, async {
+        tokio::select! {
+            () = stop => {}
+            error = failed => tracing::error!(%error, "the sequencer failed: the node stops"),
+            () = reload_directory(&node, config, &mut reload) => {}
+        }
+        stopping.cancel();
+    });
+    match serving.await? {
         Stopped::Finished => tracing::info!("stopped"),
         Stopped::CutOff => tracing::warn!("stopped at the deadline with calls in flight"),
     }
+    match relay.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the relay failed"),
+        Err(error) => tracing::error!(%error, "the relay failed"),
+    }
+    drop(node);
+    started.sequencer.shutdown().await;
     Ok(())
+}
+
+/// Reads the directory anew at every SIGHUP, for ever. What does not hold changes nothing.
+async fn reload_directory(node: &Arc<Node>, config: &Config, signal: &mut Signal) {
+    while signal.recv().await.is_some() {
+        match start::reload_directory(node, config).await {
+            Ok(version) => tracing::info!(version, "directory in force"),
+            Err(error) => tracing::error!(error = %format!("{:#}", anyhow::Error::from(error)), "the directory in force stays"),
+        }
+    }
+    std::future::pending().await
 }
 
 /// One `name=host:port` a line.

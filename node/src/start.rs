@@ -23,7 +23,7 @@ use crate::parties::Parties;
 use crate::record;
 use crate::sequencer::{self, Abort, Log, LogConfig, LogError, Sequencer};
 use crate::setup::{self, SetupError};
-use crate::store::sled::SledStore;
+use crate::store::sled::{OpenError, SledStore};
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
@@ -100,6 +100,9 @@ pub enum StartError {
     },
     /// The store does not open.
     #[error("the store does not open")]
+    Open(#[from] OpenError),
+    /// The store does not answer.
+    #[error("the store cannot be read")]
     Store(#[from] StoreError),
     /// The vault does not open.
     #[error("the vault does not open")]

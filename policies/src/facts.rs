@@ -6,7 +6,7 @@ use cedar_policy::{Context, Entities, Entity, EntityUid, RestrictedExpression};
 use waypost_proto::id::{AgencyId, DeskName};
 use waypost_proto::manifest::Facts;
 use waypost_proto::party::{Party, PartyError};
-use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
+use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Purpose, Role};
 
 use crate::schema::{Names, SchemaError, entity};
 
@@ -62,7 +62,11 @@ impl RecipientDesk {
             desk: listed.attestations.clone(),
             agency: record.attestations.clone(),
             // Adequacy is decided by the bundles of two States, which come with liaison messages.
-            zone: if record.id.country() == sender.country() { Zone::Domestic } else { Zone::Other },
+            zone: if record.id.country() == sender.country() {
+                Zone::Domestic
+            } else {
+                Zone::Other
+            },
         })
     }
 }
@@ -76,6 +80,32 @@ pub struct SenderFacts {
     pub desk: BTreeSet<DeskAttestation>,
     /// What the directory attests of its agency.
     pub agency: BTreeSet<AgencyAttestation>,
+}
+
+/// Everything besides the part that a decision under one bundle depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Situation {
+    pub(crate) facts: Facts,
+    pub(crate) sender: SenderFacts,
+    pub(crate) recipient: RecipientDesk,
+}
+
+/// A situation in Cedar's terms, checked against the schema: built once, asked for many parts.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) purpose: Purpose,
+    pub(crate) context: Context,
+    pub(crate) entities: Entities,
+}
+
+impl Situation {
+    pub(crate) fn prepare(&self, names: &Names) -> Result<Prepared, SchemaError> {
+        Ok(Prepared {
+            purpose: self.facts.purpose,
+            context: context(names, &self.sender, &self.facts)?,
+            entities: entities(names, &self.recipient)?,
+        })
+    }
 }
 
 impl SenderFacts {
@@ -132,7 +162,7 @@ fn literal(uid: EntityUid) -> RestrictedExpression {
 }
 
 /// The entities of every request to this recipient: the desk, and the actions of the schema.
-pub(crate) fn entities(names: &Names, desk: &RecipientDesk) -> Result<Entities, SchemaError> {
+fn entities(names: &Names, desk: &RecipientDesk) -> Result<Entities, SchemaError> {
     let attributes = [
         (
             "role".to_owned(),
@@ -155,10 +185,7 @@ pub(crate) fn entities(names: &Names, desk: &RecipientDesk) -> Result<Entities, 
 }
 
 /// The sender's half of the context.
-pub(crate) fn sender(
-    names: &Names,
-    sender: &SenderFacts,
-) -> Result<RestrictedExpression, SchemaError> {
+fn sender(names: &Names, sender: &SenderFacts) -> Result<RestrictedExpression, SchemaError> {
     record([
         (
             "role".to_owned(),
@@ -227,13 +254,9 @@ fn manifest(names: &Names, facts: &Facts) -> Result<RestrictedExpression, Schema
 }
 
 /// The context of one message, checked against the schema: built once, used for every part.
-pub(crate) fn context(
-    names: &Names,
-    sender: &RestrictedExpression,
-    facts: &Facts,
-) -> Result<Context, SchemaError> {
+fn context(names: &Names, from: &SenderFacts, facts: &Facts) -> Result<Context, SchemaError> {
     let context = Context::from_pairs([
-        ("sender".to_owned(), sender.clone()),
+        ("sender".to_owned(), sender(names, from)?),
         ("manifest".to_owned(), manifest(names, facts)?),
     ])
     .map_err(SchemaError::new)?;

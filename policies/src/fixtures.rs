@@ -78,7 +78,23 @@ pub(crate) fn child() -> Facts {
     }
 }
 
+/// A judge under the given bundles, the sender's first.
+pub(crate) fn between(
+    sender_rules: &Arc<Rules>,
+    recipient_rules: &Arc<Rules>,
+    from: Role,
+    to: RecipientDesk,
+) -> Judge {
+    Judge {
+        sender_rules: Arc::clone(sender_rules),
+        recipient_rules: Arc::clone(recipient_rules),
+        recipient: to,
+        sender: sender(from),
+    }
+}
+
 /// A judge under the default bundle on both sides.
 pub(crate) fn judge(from: Role, to: RecipientDesk) -> Judge {
-    Judge::new(built_in(), built_in(), to, sender(from)).unwrap()
+    let rules = built_in();
+    between(&rules, &rules, from, to)
 }

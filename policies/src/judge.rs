@@ -1,15 +1,14 @@
 //! The decision: may this part go to this desk? What both bundles allow, goes.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use cedar_policy::{Context, Entities, RestrictedExpression};
+use waypost_proto::draft::{Decider, Reason, Verdict};
 use waypost_proto::manifest::Facts;
-use waypost_proto::vocabulary::{Part, Purpose};
+use waypost_proto::vocabulary::Part;
 
-use crate::facts::{self, RecipientDesk, SenderFacts};
+use crate::facts::{RecipientDesk, SenderFacts, Situation};
 use crate::rules::{Answer, Rule, Rules};
-use crate::schema::SchemaError;
 
 /// Whose bundle objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,119 +69,71 @@ impl Decision {
 }
 
 /// Decides what one desk may send to another, under the bundles of both.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Judge {
-    sender_rules: Arc<Rules>,
-    recipient_rules: Arc<Rules>,
-    recipient: RecipientDesk,
-    sender: SenderFacts,
-    entities: Entities,
-    sender_record: RestrictedExpression,
-    /// The context of the message judged last: a message's parts are asked one after the other.
-    last: Mutex<Option<(Facts, Context)>>,
+    /// The sender's bundle.
+    pub sender_rules: Arc<Rules>,
+    /// The recipient's bundle.
+    pub recipient_rules: Arc<Rules>,
+    /// The receiving desk.
+    pub recipient: RecipientDesk,
+    /// The sending desk.
+    pub sender: SenderFacts,
 }
 
 impl Judge {
-    /// A judge between two desks.
-    ///
-    /// # Errors
-    /// Only when the schema does not fit this build.
-    pub fn new(
-        sender_rules: Arc<Rules>,
-        recipient_rules: Arc<Rules>,
-        recipient: RecipientDesk,
-        sender: SenderFacts,
-    ) -> Result<Self, SchemaError> {
-        let entities = facts::entities(sender_rules.names(), &recipient)?;
-        let sender_record = facts::sender(sender_rules.names(), &sender)?;
-        Ok(Self {
-            sender_rules,
-            recipient_rules,
-            recipient,
-            sender,
-            entities,
-            sender_record,
-            last: Mutex::new(None),
-        })
-    }
-
-    /// The rules of the sender.
-    #[must_use]
-    pub fn sender_rules(&self) -> &Rules {
-        &self.sender_rules
-    }
-
-    /// The rules of the recipient.
-    #[must_use]
-    pub fn recipient_rules(&self) -> &Rules {
-        &self.recipient_rules
-    }
-
-    /// The receiving desk.
-    #[must_use]
-    pub const fn recipient(&self) -> &RecipientDesk {
-        &self.recipient
-    }
-
-    /// The sending desk.
-    #[must_use]
-    pub const fn sender(&self) -> &SenderFacts {
-        &self.sender
-    }
-
-    /// The same judge for another recipient desk.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub(crate) fn with_recipient(&self, recipient: RecipientDesk) -> Result<Self, SchemaError> {
-        Self::new(
-            Arc::clone(&self.sender_rules),
-            Arc::clone(&self.recipient_rules),
-            recipient,
-            self.sender.clone(),
-        )
-    }
-
     /// Decides on one part. Whatever cannot be evaluated is denied.
     #[must_use]
     pub fn judge(&self, facts: &Facts, part: Part) -> Decision {
-        let Ok(context) = self.context(facts) else {
-            return Decision::Deny(vec![Objection {
-                side: Side::Both,
-                cause: Cause::Failed(Vec::new()),
-            }]);
+        let situation = Situation {
+            facts: facts.clone(),
+            sender: self.sender.clone(),
+            recipient: self.recipient.clone(),
         };
         if self.sender_rules.digest() == self.recipient_rules.digest() {
-            let answer = self.ask(&self.sender_rules, facts.purpose, part, &context);
-            return combine([(Side::Both, answer)]);
+            return combine([(Side::Both, self.sender_rules.ask(&situation, part))]);
         }
         combine([
-            (
-                Side::Sender,
-                self.ask(&self.sender_rules, facts.purpose, part, &context),
-            ),
-            (
-                Side::Recipient,
-                self.ask(&self.recipient_rules, facts.purpose, part, &context),
-            ),
+            (Side::Sender, self.sender_rules.ask(&situation, part)),
+            (Side::Recipient, self.recipient_rules.ask(&situation, part)),
         ])
     }
+}
 
-    fn context(&self, facts: &Facts) -> Result<Context, SchemaError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((judged, context)) = last.as_ref().filter(|(judged, _)| judged == facts) {
-            debug_assert_eq!(judged, facts);
-            return Ok(context.clone());
+impl Decider for Judge {
+    fn decide(&self, facts: &Facts, part: Part) -> Verdict {
+        match self.judge(facts, part) {
+            Decision::Allow(rules) => Verdict::Allow {
+                rules: rules.iter().map(|rule| rule.id.clone()).collect(),
+            },
+            Decision::Deny(objections) => Verdict::Withhold(reason(&objections)),
         }
-        let context = facts::context(self.sender_rules.names(), &self.sender_record, facts)?;
-        *last = Some((facts.clone(), context.clone()));
-        Ok(context)
     }
+}
 
-    fn ask(&self, rules: &Rules, purpose: Purpose, part: Part, context: &Context) -> Answer {
-        rules
-            .ask(purpose, part, context, &self.entities)
-            .unwrap_or(Answer::Failed(Vec::new()))
+/// The one reason that is shown beside a field. A forbid that nothing can remedy comes before one
+/// that something can, so that nobody is told to ask for consent in vain; a forbid before "nothing
+/// permits it".
+fn reason(objections: &[Objection]) -> Reason {
+    let forbidding = objections
+        .iter()
+        .flat_map(|objection| match &objection.cause {
+            Cause::Forbidden(rules) => rules.as_slice(),
+            Cause::NothingPermits | Cause::Failed(_) => &[],
+        });
+    if objections
+        .iter()
+        .any(|o| matches!(o.cause, Cause::Failed(_)))
+    {
+        return Reason::Error;
+    }
+    match forbidding.min_by_key(|rule| (!rule.remedy.is_empty(), &rule.id)) {
+        Some(rule) => Reason::Forbidden {
+            rule: rule.id.clone(),
+            advice: rule.advice.clone(),
+            source: rule.source.clone(),
+        },
+        None => Reason::NotPermitted,
     }
 }
 
@@ -220,8 +171,8 @@ mod tests {
     use super::*;
     use crate::Bundle;
     use crate::fixtures::{
-        adult_who_consents, adult_who_refuses, attested, built_in, built_in_and, child, judge,
-        sender,
+        adult_who_consents, adult_who_refuses, attested, between, built_in, built_in_and, child,
+        judge,
     };
 
     fn allowed(judge: &Judge, facts: &Facts) -> BTreeSet<Part> {
@@ -351,8 +302,7 @@ mod tests {
         let stricter = Arc::new(Rules::compile(&stricter).unwrap());
         let facts = adult_who_consents();
         let desk = || attested(Role::NrmCa);
-        let ours =
-            Judge::new(built_in(), Arc::clone(&stricter), desk(), sender(Role::Ngo)).unwrap();
+        let ours = between(&built_in(), &stricter, Role::Ngo, desk());
         let Decision::Deny(objections) = ours.judge(&facts, Part::Doc) else {
             panic!()
         };
@@ -360,7 +310,7 @@ mod tests {
             objections.iter().map(|o| o.side).collect::<Vec<_>>(),
             [Side::Recipient]
         );
-        let theirs = Judge::new(stricter, built_in(), desk(), sender(Role::Ngo)).unwrap();
+        let theirs = between(&stricter, &built_in(), Role::Ngo, desk());
         let Decision::Deny(objections) = theirs.judge(&facts, Part::Doc) else {
             panic!()
         };
@@ -379,17 +329,31 @@ mod tests {
                when { context.manifest.retention_days * 9223372036854775807 == 5 };"#,
         );
         let rules = Arc::new(Rules::compile(&erring).unwrap());
-        let judge = Judge::new(
-            Arc::clone(&rules),
-            rules,
-            attested(Role::NrmCa),
-            sender(Role::Ngo),
-        )
-        .unwrap();
+        let judge = between(&rules, &rules, Role::Ngo, attested(Role::NrmCa));
         let Decision::Deny(objections) = judge.judge(&adult_who_consents(), Part::Ind) else {
             panic!("an error allowed")
         };
         assert!(matches!(&objections[0].cause, Cause::Failed(rules) if rules[0].id == "erring"));
+    }
+
+    #[test]
+    fn the_reason_shown_is_the_one_that_nothing_remedies() {
+        let judge = judge(Role::Ngo, attested(Role::NrmCa));
+        let shown = |part| match judge.decide(&adult_who_refuses(), part) {
+            Verdict::Withhold(Reason::Forbidden { rule, .. }) => rule,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown(Part::CopRest), "cooperation-withheld");
+        assert_eq!(shown(Part::Ind), "adult-consent");
+        let verdict = judge.decide(&adult_who_consents(), Part::Edu);
+        assert_eq!(verdict, Verdict::Withhold(Reason::NotPermitted));
+        let verdict = judge.decide(&adult_who_consents(), Part::Ind);
+        assert_eq!(
+            verdict,
+            Verdict::Allow {
+                rules: vec!["referral-parts".to_owned()]
+            }
+        );
     }
 
     #[test]

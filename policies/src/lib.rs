@@ -19,6 +19,9 @@ pub mod facts;
 pub mod judge;
 pub mod permit;
 
+pub mod explain;
+pub mod words;
+
 mod counterexample;
 pub mod prove;
 pub mod theorem;
@@ -27,6 +30,8 @@ pub mod schema;
 
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod matrix;
 
 pub use bundle::{Bundle, BundleError};
 pub use facts::{RecipientDesk, SenderFacts, Zone};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use waypost_proto::id::Digest;
 use waypost_proto::manifest::Manifest;
+use waypost_proto::reason::Reason;
 use waypost_proto::vocabulary::Part;
 
 use crate::judge::{Cause, Decision, Judge, Objection};
@@ -56,12 +57,12 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The reason code that stands in the log and goes back to the sender.
+    /// The reason that stands in the log and goes back to the sender.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn reason(&self) -> Reason {
         match self {
-            Self::Parts(_) => "not-permitted",
-            Self::Bundles => "bundle-not-current",
+            Self::Parts(_) => Reason::NotPermitted,
+            Self::Bundles => Reason::Bundle,
         }
     }
 
@@ -107,8 +108,8 @@ pub fn permit<T>(
     manifest: impl FnOnce(&T) -> &Manifest,
 ) -> Result<Permitted<T>, Denied> {
     let stated = manifest(&message);
-    let sender_bundle = judge.sender_rules().digest();
-    let recipient_bundle = judge.recipient_rules().digest();
+    let sender_bundle = judge.sender_rules.digest();
+    let recipient_bundle = judge.recipient_rules.digest();
     let versions = &stated.versions;
     if versions.sender_bundle != sender_bundle || versions.recipient_bundle != recipient_bundle {
         return Err(Denied::Bundles);
@@ -181,7 +182,7 @@ mod tests {
     fn one_part_too_many_denies_the_message_and_is_named() {
         let judge = judge(Role::Ngo, attested(Role::NrmCa));
         let denied = permit(&judge, manifest(&[Part::Ind, Part::OffRest]), |m| m).unwrap_err();
-        assert_eq!(denied.code(), "not-permitted");
+        assert_eq!(denied.reason().code(), "not-permitted");
         assert_eq!(denied.to_string(), "not permitted: `OFF.rest`");
         assert!(denied.rules().contains("offence-isolation"));
     }
@@ -201,8 +202,8 @@ mod tests {
         let mut other = manifest(&[Part::Ind]);
         other.versions.recipient_bundle = Digest::of(b"another");
         assert_eq!(
-            permit(&judge, other, |m| m).unwrap_err().code(),
-            "bundle-not-current"
+            permit(&judge, other, |m| m).unwrap_err().reason(),
+            Reason::Bundle
         );
     }
 }

@@ -1,16 +1,17 @@
 //! A bundle compiled: parsed, validated, sliced. A [`Rules`] exists only if every policy is sound.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cedar_policy::{
-    ActionConstraint, AuthorizationError, Authorizer, Context, Decision, Effect, Entities,
-    EntityUid, Policy, PolicyId, PolicySet, Request, ResourceConstraint, ValidationMode, Validator,
+    ActionConstraint, AuthorizationError, Authorizer, Decision, Effect, EntityUid, Policy,
+    PolicyId, PolicySet, Request, ResourceConstraint, ValidationMode, Validator,
 };
 use waypost_proto::id::Digest;
 use waypost_proto::vocabulary::{Part, Purpose};
 
 use crate::bundle::Bundle;
+use crate::facts::{Prepared, Situation};
 use crate::schema::{Names, SchemaError};
 
 /// One policy of a bundle, by its annotations.
@@ -24,6 +25,8 @@ pub struct Rule {
     pub basis: String,
     /// `@advice` of a forbid: what to do instead. Empty for a permit.
     pub advice: String,
+    /// `@remedy` of a forbid that can be met: what would have to be true, for people. Empty if none.
+    pub remedy: String,
     /// The file that it stands in.
     pub file: String,
     /// Whether it forbids.
@@ -113,7 +116,11 @@ pub struct Rules {
     rules: BTreeMap<String, Arc<Rule>>,
     whole: PolicySet,
     slices: BTreeMap<(Purpose, Part), Arc<PolicySet>>,
+    kept: Mutex<HashMap<Situation, BTreeMap<Part, Answer>>>,
 }
+
+/// Situations whose answers are kept: the facts, desks and senders of messages repeat.
+const KEPT_SITUATIONS: usize = 1024;
 
 fn annotation(
     policy: &Policy,
@@ -160,6 +167,7 @@ fn describe(policy: &Policy, file: &str) -> Result<Rule, RuleError> {
         source: annotation(policy, "source", file, &id)?,
         basis: annotation(policy, "basis", file, &id)?,
         advice,
+        remedy: policy.annotation("remedy").unwrap_or_default().to_owned(),
         file: file.to_owned(),
         forbids,
         id,
@@ -239,6 +247,7 @@ impl Rules {
             rules,
             whole,
             slices,
+            kept: Mutex::new(HashMap::new()),
         })
     }
 
@@ -267,17 +276,50 @@ impl Rules {
         &self.whole
     }
 
-    /// What the bundle says to `part` for `purpose`, by the policies that can apply to it.
-    pub(crate) fn ask(
-        &self,
-        purpose: Purpose,
-        part: Part,
-        context: &Context,
-        entities: &Entities,
-    ) -> Result<Answer, SchemaError> {
+    /// What the bundle says to `part`, kept from the last time that it was asked the same.
+    ///
+    /// INVARIANT (a kept answer is the answer): a situation and a part are all that an answer depends
+    /// on, besides the bundle, which never changes within a `Rules`. Failures are not kept.
+    pub(crate) fn ask(&self, situation: &Situation, part: Part) -> Answer {
+        let kept = self
+            .lock()
+            .get(situation)
+            .and_then(|answers| answers.get(&part).cloned());
+        if let Some(answer) = kept {
+            return answer;
+        }
+        let Ok(answers) = self.ask_all(situation) else {
+            return Answer::Failed(Vec::new());
+        };
+        let answer = answers
+            .get(&part)
+            .cloned()
+            .unwrap_or(Answer::Failed(Vec::new()));
+        let mut kept = self.lock();
+        if kept.len() >= KEPT_SITUATIONS {
+            kept.clear();
+        }
+        kept.insert(situation.clone(), answers);
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Situation, BTreeMap<Part, Answer>>> {
+        // A panic elsewhere cannot leave a half-made answer behind: answers are inserted whole.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask_all(&self, situation: &Situation) -> Result<BTreeMap<Part, Answer>, SchemaError> {
+        let prepared = situation.prepare(&self.names)?;
+        Part::ALL
+            .iter()
+            .map(|part| Ok((*part, self.ask_slice(&prepared, *part)?)))
+            .collect()
+    }
+
+    fn ask_slice(&self, prepared: &Prepared, part: Part) -> Result<Answer, SchemaError> {
         // A pair that has no slice has no policy that can apply.
-        match self.slices.get(&(purpose, part)) {
-            Some(policies) => self.ask_of(policies, purpose, part, context, entities),
+        match self.slices.get(&(prepared.purpose, part)) {
+            Some(policies) => self.ask_of(policies, prepared, part),
             None => Ok(Answer::NothingPermits),
         }
     }
@@ -287,20 +329,18 @@ impl Rules {
     fn ask_of(
         &self,
         policies: &PolicySet,
-        purpose: Purpose,
+        prepared: &Prepared,
         part: Part,
-        context: &Context,
-        entities: &Entities,
     ) -> Result<Answer, SchemaError> {
         let request = Request::new(
             self.names.recipient(),
-            self.names.disclose(purpose),
+            self.names.disclose(prepared.purpose),
             self.names.part(part),
-            context.clone(),
+            prepared.context.clone(),
             None, // The context was validated once, when it was built.
         )
         .map_err(SchemaError::new)?;
-        let response = Authorizer::new().is_authorized(&request, policies, entities);
+        let response = Authorizer::new().is_authorized(&request, policies, &prepared.entities);
         let failed: Vec<_> = response
             .diagnostics()
             .errors()
@@ -413,10 +453,10 @@ fn slice(
 
 #[cfg(test)]
 mod tests {
+    use waypost_proto::manifest::Facts;
     use waypost_proto::vocabulary::Role;
 
     use super::*;
-    use crate::facts;
     use crate::fixtures::{
         adult_who_consents, adult_who_refuses, attested, built_in, built_in_and, child, sender,
     };
@@ -432,24 +472,58 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_says_what_the_whole_says() {
+    fn a_slice_and_a_kept_answer_say_what_the_whole_says() {
         let rules = built_in();
         for role in [Role::NrmCa, Role::PolX, Role::ImmEnf, Role::Law, Role::Dsl] {
-            let entities = facts::entities(rules.names(), &attested(role)).unwrap();
-            let sender = facts::sender(rules.names(), &sender(Role::Ngo)).unwrap();
-            for mut facts in [adult_who_consents(), adult_who_refuses(), child()] {
+            for facts in [adult_who_consents(), adult_who_refuses(), child()] {
                 for purpose in Purpose::ALL {
-                    facts.purpose = *purpose;
-                    let context = facts::context(rules.names(), &sender, &facts).unwrap();
+                    let situation = Situation {
+                        facts: Facts {
+                            purpose: *purpose,
+                            ..facts.clone()
+                        },
+                        sender: sender(Role::Ngo),
+                        recipient: attested(role),
+                    };
+                    let prepared = situation.prepare(&rules.names).unwrap();
                     for part in Part::ALL {
-                        let sliced = rules.ask(*purpose, *part, &context, &entities);
-                        let whole =
-                            rules.ask_of(&rules.whole, *purpose, *part, &context, &entities);
-                        assert_eq!(sliced, whole, "{role} {purpose} {part}");
+                        let whole = rules.ask_of(&rules.whole, &prepared, *part).unwrap();
+                        assert_eq!(
+                            rules.ask(&situation, *part),
+                            whole,
+                            "{role} {purpose} {part}"
+                        );
+                        assert_eq!(
+                            rules.ask(&situation, *part),
+                            whole,
+                            "{role} {purpose} {part}"
+                        );
                     }
                 }
             }
         }
+        assert_eq!(rules.lock().len(), 5 * 3 * Purpose::ALL.len());
+    }
+
+    #[test]
+    fn only_so_many_situations_are_kept() {
+        let rules = built_in();
+        for days in 0..=u32::try_from(KEPT_SITUATIONS).unwrap() {
+            let situation = Situation {
+                facts: Facts {
+                    retention_days: days,
+                    ..child()
+                },
+                sender: sender(Role::Ngo),
+                recipient: attested(Role::NrmCa),
+            };
+            rules.lock().insert(situation.clone(), BTreeMap::new());
+            if rules.lock().len() == KEPT_SITUATIONS {
+                assert_ne!(rules.ask(&situation, Part::Env), Answer::Failed(Vec::new()));
+                break;
+            }
+        }
+        assert_eq!(rules.lock().len(), 1);
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct SchemaError {
 }
 
 impl SchemaError {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "handed to `map_err`, which passes the error by value"
+    )]
     pub(crate) fn new(detail: impl ToString) -> Self {
         Self {
             detail: detail.to_string(),

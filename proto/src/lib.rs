@@ -42,7 +42,6 @@ pub mod note;
 
 pub mod checkpoint;
 pub mod tlog_proof;
-
 pub mod tiles;
 
 pub mod entry;
