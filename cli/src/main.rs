@@ -1,1 +1,7 @@
-fn main() {}
+//! The `waypost` binary: see the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(waypost_cli::start(std::env::args_os()))
+}

@@ -4,6 +4,34 @@
 //! that does I/O around them. Out of scope: what a valid message is (`waypost-proto`) and which
 //! disclosures are allowed (`waypost-policies`).
 
+pub mod config;
+pub mod files;
+pub mod setup;
+pub mod start;
+
+pub mod host;
+
+pub mod peer;
+pub mod inbound;
+
+pub mod desk;
+pub mod login;
+pub mod lookup;
+pub mod outbound;
+pub mod fetch;
+
+pub mod relay;
+pub mod parties;
+
+mod accept;
+pub mod queries;
+pub mod record;
+pub mod refusals;
+
+pub mod rpc;
+pub mod server;
+pub mod tls;
+
 pub mod clock;
 pub mod limit;
 

@@ -37,3 +37,34 @@ pub const BATCH_BYTES: usize = 1024 * 1024;
 pub const READ_ENTRIES: usize = 1024;
 /// Appended-notices that a slow subscriber may fall behind before it is told to look everywhere.
 pub const NOTICES: usize = 1024;
+
+/// How long authenticated refusals of one peer are counted together, in seconds.
+pub const REFUSAL_WINDOW_SECONDS: u64 = 3600;
+/// Authenticated refusals of one peer that get an entry of their own in that time.
+pub const REFUSAL_ENTRIES: u64 = 100;
+/// Channels to peers that are kept open.
+pub const PEER_CHANNELS: usize = 4096;
+/// Chains of counterparts that are kept in memory.
+pub const PARTIES: usize = 4096;
+/// How long a chain is used before it is asked for again, in seconds.
+pub const PARTY_SECONDS: u64 = 60;
+/// Compiled policy bundles of counterparts that are kept in memory.
+pub const BUNDLES: usize = 64;
+/// Offers of one message in a row, while the recipient corrects what it last saw.
+pub const OFFER_ATTEMPTS: u32 = 3;
+/// First pause before a message is offered again, in milliseconds.
+pub const BACKOFF_FIRST_MS: u64 = 250;
+/// Longest pause before a message is offered again, in milliseconds.
+pub const BACKOFF_MOST_MS: u64 = 5 * 60 * 1000;
+/// What an officer signs to log in.
+pub const LOG_IN_BYTES: usize = 1024;
+/// Certificates that may come with a roster.
+pub const ROSTER_CERTIFICATES: usize = 1100;
+/// Items of one list.
+pub const LIST_ITEMS: usize = 1000;
+/// Events that wait for a watcher.
+pub const WATCH_EVENTS: usize = 64;
+/// A directory file: records and certificates of every agency.
+pub const DIRECTORY_FILE_BYTES: usize = 1 << 30;
+/// The files of a policy bundle's folder.
+pub const BUNDLE_FOLDER_BYTES: usize = 1024 * 1024;

@@ -29,6 +29,8 @@ macro_rules! contexts {
 contexts! {
     /// An envelope, by the officer.
     Envelope = "envelope",
+    /// A sealed body's content, by the officer, inside the encryption.
+    Body = "body",
     /// A payload's commitment, hashed and not signed.
     Commitment = "commitment",
     /// A roster, by the agency.

@@ -8,8 +8,33 @@ pub mod limit;
 pub mod id;
 pub mod vocabulary;
 
+pub mod kind;
+
+pub mod catalogue;
+pub mod taxonomy;
+
+pub mod form;
+
 pub mod context;
 pub mod manifest;
+
+pub mod draft;
+pub mod truthful;
+
+pub mod openpgp;
+
+pub mod roster;
+
+pub mod directory;
+pub mod directory_file;
+pub mod party;
+
+pub mod header;
+
+pub mod envelope;
+
+pub mod case;
+pub mod reason;
 
 pub mod merkle;
 
@@ -17,5 +42,17 @@ pub mod note;
 
 pub mod checkpoint;
 pub mod tlog_proof;
+pub mod tiles;
+
+pub mod entry;
+
+pub mod evidence;
+
+pub mod tls;
+
+pub mod strict;
 
 pub mod wire;
+
+#[cfg(test)]
+mod vectors;

@@ -11,6 +11,12 @@ pub const BODY_BYTES: usize = 256 * 1024;
 pub const PAYLOAD_BYTES: usize = 192 * 1024;
 /// A detached signature.
 pub const SIGNATURE_BYTES: usize = 8 * 1024;
+/// Encryption subkeys of one certificate.
+pub const ENCRYPTION_KEYS: usize = 8;
+/// Recipients of one body.
+pub const RECIPIENTS: usize = 4;
+/// A certificate's user id.
+pub const USER_ID_BYTES: usize = 256;
 /// An OpenPGP certificate.
 pub const CERTIFICATE_BYTES: usize = 64 * 1024;
 /// A form or submission as JSON text, before parsing.
@@ -53,6 +59,14 @@ pub const BUNDLE_FILES: usize = 64;
 pub const MANIFEST_PARTS: usize = 64;
 /// Legal bases of one manifest.
 pub const MANIFEST_BASES: usize = 16;
+/// A TLS certificate, DER.
+pub const TLS_CERTIFICATE_BYTES: usize = 4 * 1024;
+/// One gRPC message between nodes: an envelope with its evidence, or a bundle.
+pub const PEER_CALL_BYTES: usize = 2 * 1024 * 1024;
+/// One gRPC message between a node and a desk: a roster with the certificates of its officers.
+pub const DESK_CALL_BYTES: usize = 16 * 1024 * 1024;
+/// What an agency hands to its host, encoded.
+pub const REGISTRATION_BYTES: usize = DESK_CALL_BYTES;
 
 /// How long a message may wait for delivery unless its header says otherwise.
 pub const EXPIRY_SECONDS: u64 = 72 * 3600;

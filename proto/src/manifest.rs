@@ -11,7 +11,7 @@ use crate::vocabulary::{
 use crate::wire;
 
 /// The facts that a sharing decision rests on. None is a value from a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// What the disclosure is for.
     pub purpose: Purpose,

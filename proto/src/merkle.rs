@@ -8,6 +8,10 @@
 //! In scope: hashing, the frontier that a sequencer appends to, proofs and their verification. Out of
 //! scope: where nodes are stored ([`Nodes`]), and who signs a root (`checkpoint`).
 
+mod tree;
+
+pub use tree::{OutOfTree, Tree};
+
 use crate::id::Digest;
 
 /// Leaves that a tree may hold: no count of leaves overflows below it.

@@ -45,28 +45,30 @@ spaces! {
     Message = 16,
     /// Messages that wait for a peer, by pair, lane and number.
     Outbox = 17,
-    /// Messages that wait for a desk.
-    Inbox = 18,
+    /// Messages in the order of the log, by log index.
+    List = 18,
     /// The next number of each pair and lane.
     Order = 19,
-    /// Messages by the time at which something must happen to them.
-    Due = 20,
+    /// Messages that came too late, by message id.
+    Tombstone = 20,
+    /// Other bytes under a known message id, kept as evidence.
+    Conflict = 21,
+    /// Messages of a case, by case id and log index.
+    CaseMessage = 22,
     /// Cases, by case id.
     Case = 24,
-    /// Clocks of cases, by their next deadline.
-    Clock = 25,
     /// A person's cases, messages and disclosures, by subject reference: never leaves the node.
     Subject = 26,
     /// What was last seen of a counterpart: its checkpoint.
     Peer = 32,
-    /// Directory heads and records.
+    /// The directory that was last accepted, by country.
     Directory = 33,
-    /// Rosters, by agency and by digest.
+    /// The roster that was last accepted, by agency.
     Roster = 34,
-    /// Certificates, by digest.
-    Certificate = 35,
-    /// Policy bundles, by digest.
-    Bundle = 36,
+    /// The policy bundle that was last accepted, by agency.
+    Bundle = 35,
+    /// Certificates, rosters and bundles that entries cite, by type, digest and chunk.
+    Object = 36,
 }
 
 /// A key: whose it is (an agency's or the node's own), its space, and the rest, whose order is the

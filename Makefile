@@ -1,0 +1,30 @@
+# Two commands do everything: `make demo` and `make test`.
+
+.PHONY: demo test bench build prerequisites interop lint
+
+# A built tree runs the demo in under a minute; the first build takes some minutes.
+demo: build
+	target/debug/waypost demo
+
+test: build
+	cargo test --workspace --locked
+	$(MAKE) interop
+
+# Foreign implementations check what ours wrote: logs and proofs (C2SP), sealed bodies (OpenPGP).
+interop: build
+	rm -rf target/interop
+	target/debug/waypost demo --keep target/interop > target/interop.log
+	scripts/interop target/interop
+
+bench: prerequisites
+	cargo bench --workspace --locked
+
+build: prerequisites
+	cargo build --workspace --locked
+
+prerequisites:
+	@scripts/prerequisites
+
+lint: prerequisites
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -1,0 +1,220 @@
+//! What every command works with: the home, the clock, and the keys that the passphrase unlocks.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::OnceLock;
+
+use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::id::{DeskName, Fingerprint, Timestamp};
+use waypost_proto::openpgp::{Certificate, DeskKey, KeyError, Passphrase, SecretKey};
+use zeroize::Zeroizing;
+
+use crate::clock::Clock;
+use crate::home::{Home, HomeFile, Seen};
+use crate::output::{self, Failure};
+use crate::passphrase::Source;
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The home of this command.
+    pub home: Home,
+    clock: Clock,
+    source: Source,
+    /// Asked for once, since one passphrase locks every key of a home.
+    passphrase: OnceLock<Zeroizing<String>>,
+}
+
+impl Context {
+    /// Of a home, a clock, and a source of its passphrase.
+    #[must_use]
+    pub const fn new(home: Home, clock: Clock, source: Source) -> Self {
+        Self {
+            home,
+            clock,
+            source,
+            passphrase: OnceLock::new(),
+        }
+    }
+
+    /// The same command's context for another home with the same passphrase source.
+    #[must_use]
+    pub fn with_home(&self, home: Home) -> Self {
+        Self::new(home, self.clock, self.source.clone())
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Says what is going on, on standard error.
+    #[expect(
+        clippy::unused_self,
+        reason = "progress is said by a command, not from anywhere"
+    )]
+    pub fn note(&self, text: &str) {
+        output::note(text);
+    }
+
+    /// The passphrase of new keys.
+    ///
+    /// # Errors
+    /// No source to ask, or too weak.
+    pub fn new_passphrase(&self, purpose: &str) -> Result<Passphrase, Failure> {
+        let text = match self.passphrase.get() {
+            Some(text) => text.clone(),
+            None => self.source.create(purpose)?,
+        };
+        Ok(Passphrase::new(
+            self.passphrase.get_or_init(|| text).clone(),
+        ))
+    }
+
+    fn unlock(&self, file: &HomeFile, purpose: &str) -> Result<SecretKey, Failure> {
+        let locked = self.home.read(file)?;
+        let text = match self.passphrase.get() {
+            Some(text) => text.clone(),
+            None => self.source.ask(purpose)?,
+        };
+        let key = SecretKey::unlock(&locked, &Passphrase::new(text.clone())).map_err(|error| {
+            let failure =
+                Failure::error(format!("the key of {purpose} stays locked")).caused_by(&error);
+            match error {
+                KeyError::Passphrase => failure.next("type the command again"),
+                _ => failure.next("restore the key file from a backup"),
+            }
+        })?;
+        self.passphrase.get_or_init(|| text);
+        Ok(key)
+    }
+
+    /// The officer's secret key.
+    ///
+    /// # Errors
+    /// Not in this home, or it stays locked.
+    pub fn officer_key(&self) -> Result<SecretKey, Failure> {
+        self.unlock(&HomeFile::OfficerKey, "the officer")
+    }
+
+    /// The agency's secret key. Administrators only.
+    ///
+    /// # Errors
+    /// Not in this home, or it stays locked.
+    pub fn agency_key(&self) -> Result<SecretKey, Failure> {
+        self.unlock(&HomeFile::AgencyKey, "the agency")
+    }
+
+    /// The scheme operator's secret key.
+    ///
+    /// # Errors
+    /// Not in this home, or it stays locked.
+    pub fn operator_key(&self) -> Result<SecretKey, Failure> {
+        self.unlock(&HomeFile::OperatorKey, "the scheme operator")
+    }
+
+    /// A desk's encryption subkey, as the administrator handed it over to `officer`.
+    ///
+    /// # Errors
+    /// Not in this home, or not handed over to this officer by this agency.
+    pub fn desk_key(&self, desk: &DeskName, officer: &SecretKey) -> Result<DeskKey, Failure> {
+        let sealed = self.home.read(&HomeFile::DeskSealed(desk.clone()))?;
+        let agency = self.certificate(&HomeFile::AgencyCertificate)?;
+        DeskKey::accept(&sealed, officer, &agency, self.now()).map_err(|error| {
+            Failure::error(format!("the key of the desk `{desk}` is not usable"))
+                .caused_by(&error)
+                .next("ask the administrator to hand the desk's key over to you again")
+        })
+    }
+
+    /// A certificate of the home.
+    ///
+    /// # Errors
+    /// Not in this home, or not one that is accepted.
+    pub fn certificate(&self, file: &HomeFile) -> Result<Certificate, Failure> {
+        let bytes = self.home.read(file)?;
+        Certificate::parse(&bytes).map_err(|error| {
+            Failure::error(format!(
+                "`{}` is not an accepted certificate",
+                file.path().display()
+            ))
+            .caused_by(&error)
+            .next("restore the file from a backup")
+        })
+    }
+
+    /// The fingerprint of the scheme operator that this home trusts.
+    ///
+    /// # Errors
+    /// None is pinned yet.
+    pub fn operator_pin(&self) -> Result<Fingerprint, Failure> {
+        self.home.agency()?.operator.ok_or_else(|| {
+            Failure::error("no directory is installed in this home")
+                .because("without it no other agency and no node can be trusted")
+                .next("waypost directory install FILE --pin FINGERPRINT")
+        })
+    }
+
+    /// The installed directory, verified under the pinned operator and not older than one seen.
+    /// Whether it is expired is for the caller.
+    ///
+    /// # Errors
+    /// None is installed, or it does not verify.
+    pub fn directory(&self) -> Result<VerifiedDirectory, Failure> {
+        let pin = self.operator_pin()?;
+        let bytes = self.home.read(&HomeFile::Directory)?;
+        let install = "get the current file from the scheme operator, then: \
+                       waypost directory install FILE";
+        let directory = VerifiedDirectory::verify(&bytes, &pin, self.now()).map_err(|e| {
+            Failure::error("the installed directory does not verify")
+                .caused_by(&e)
+                .next(install)
+        })?;
+        if let Some(Seen { version, digest }) = self.home.state()?.directory {
+            directory
+                .head()
+                .check_not_older(version, digest)
+                .map_err(|e| {
+                    Failure::error("the installed directory is not the one last seen")
+                        .caused_by(&e)
+                        .next(install)
+                })?;
+        }
+        Ok(directory)
+    }
+
+    /// Asks at the terminal; `option` is what scripts give instead.
+    ///
+    /// # Errors
+    /// No terminal, or one that cannot be read.
+    pub fn ask(&self, question: &str, option: &str) -> Result<String, Failure> {
+        if !io::stdin().is_terminal() {
+            return Err(Failure::error(
+                "this must be answered, and there is no terminal to ask at",
+            )
+            .because("nothing was done")
+            .next(format!("add `{option}`")));
+        }
+        self.note(question);
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|e| Failure::error("the terminal cannot be read").caused_by(&e))?;
+        Ok(answer.trim().to_owned())
+    }
+
+    /// Asks at the terminal for `word`; `option` is what scripts give instead.
+    ///
+    /// # Errors
+    /// Another answer, or no terminal.
+    pub fn confirm(&self, question: &str, word: &str, option: &str) -> Result<(), Failure> {
+        let answer = self.ask(&format!("{question}\nType `{word}` to go on:"), option)?;
+        if answer == word {
+            return Ok(());
+        }
+        Err(Failure::error("not confirmed")
+            .because("nothing was done")
+            .next(format!("type the command again and answer `{word}`")))
+    }
+}

@@ -1,0 +1,175 @@
+//! What submitting and receiving share: authenticate, permit, and stage a message with its entry.
+
+use std::sync::Arc;
+
+use waypost_policies::{Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
+use waypost_proto::case::{self, Case, Direction};
+use waypost_proto::catalogue::Catalogue;
+use waypost_proto::entry;
+use waypost_proto::envelope::{Authenticated, Received};
+use waypost_proto::header::Header;
+use waypost_proto::id::{AgencyId, Digest};
+use waypost_proto::openpgp::Certificate;
+use waypost_proto::party::Party;
+use waypost_proto::reason::Reason;
+use waypost_proto::taxonomy::Taxonomy;
+use waypost_proto::wire::{self, log_entry::Event};
+
+use crate::host::{Agency, Stop};
+use crate::limit;
+use crate::record;
+use crate::sequencer::{Abort, Tx};
+
+/// The lane of every message until danger messages and attachments exist.
+pub(crate) const LANE: &str = "ordinary";
+
+/// Both sides of a message, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Sides {
+    pub(crate) sender: Arc<Party>,
+    pub(crate) sender_rules: Arc<Rules>,
+    pub(crate) recipient: Arc<Party>,
+    pub(crate) recipient_rules: Arc<Rules>,
+}
+
+/// Asks the policy of both sides about everything that the manifest declares.
+pub(crate) fn permitted(message: Authenticated, sides: &Sides) -> Result<Permitted<Authenticated>, Stop> {
+    let header = message.header();
+    let versions = &header.manifest.versions;
+    let known = Catalogue::current().is_ok_and(|c| c.digest() == versions.catalogue)
+        && Taxonomy::current().is_ok_and(|t| t.digest() == versions.taxonomy);
+    if !known {
+        return Err(Stop::refuse(Reason::Lists, "unknown catalogue or taxonomy"));
+    }
+    let judge = judge(header, sides)?;
+    let ceiling = header.kind.ceiling();
+    if let Some(part) = header.manifest.parts.iter().find(|p| !ceiling.contains(p)) {
+        return Err(Stop::refuse(Reason::NotPermitted, format!("`{}` cannot carry `{part}`", header.kind.code())));
+    }
+    permit(&judge, message, |m| &m.header().manifest).map_err(|denied| Stop::refuse(denied.reason(), denied))
+}
+
+fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
+    let desk = |e: waypost_proto::party::PartyError| Stop::refuse(Reason::Key, e);
+    let principal =
+        RecipientDesk::of(&sides.recipient, &header.recipient.desk, &header.sender.agency).map_err(desk)?;
+    let sender = SenderFacts::of(&sides.sender, &header.sender.desk).map_err(desk)?;
+    Ok(Judge {
+        sender_rules: Arc::clone(&sides.sender_rules),
+        recipient_rules: Arc::clone(&sides.recipient_rules),
+        recipient: principal,
+        sender,
+    })
+}
+
+/// Authenticates, counting what nobody vouched for.
+pub(crate) fn authenticate(
+    received: Received,
+    sides: &Sides,
+    suite: waypost_proto::openpgp::Suite,
+    now: waypost_proto::id::Timestamp,
+) -> Result<Authenticated, Stop> {
+    received
+        .authenticate(&sides.sender, &sides.recipient, suite, now)
+        .map_err(|e| Stop::refuse(e.reason(), e))
+}
+
+/// Moves the case by one message, or opens it.
+pub(crate) fn step_case(
+    tx: &mut Tx<'_>,
+    agency: &AgencyId,
+    header: &Header,
+    direction: Direction,
+    counterpart: &AgencyId,
+) -> Result<Case, Abort<Stop>> {
+    let refuse = |e: case::Illegal| Abort::Rejected(Stop::refuse(Reason::Case, e));
+    let stored = tx.get(&record::case(agency, &header.case_id))?;
+    match stored {
+        None => {
+            let case = Case::open(header.kind, header.message_id, direction, counterpart.clone());
+            case.map_err(refuse)
+        }
+        Some(bytes) => {
+            let case = record::decode_case(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
+            let event = case::Event::Message {
+                direction,
+                kind: header.kind,
+                in_reply_to: header.in_reply_to,
+                counterpart: counterpart.clone(),
+            };
+            case.step(&event).map_err(refuse)
+        }
+    }
+}
+
+/// A number kept in the store; 0 when absent.
+pub(crate) fn number(tx: &mut Tx<'_>, key: &crate::store::Key) -> Result<u64, Abort<Stop>> {
+    let stored = tx.get(key)?;
+    record::decode_number(stored.as_deref()).map_err(|e| Abort::Rejected(Stop::from(e)))
+}
+
+/// Accepts a counterpart's or the agency's own roster and bundle into the log, if they are new.
+///
+/// INVARIANT (log is the commit): what a message rests on is stored with the entries that accept it.
+pub(crate) fn accept_chain(tx: &mut Tx<'_>, agency: &AgencyId, party: &Party, rules: &Rules) -> Result<(), Abort<Stop>> {
+    let whose = &party.record().id;
+    let roster = party.roster();
+    let version = roster.roster().version;
+    let key = record::roster(agency, whose);
+    let before = tx.get(&key)?;
+    let before = before.as_deref().map(record::Accepted::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
+    if let Some(before) = before {
+        party
+            .check_not_older(before.version, before.digest)
+            .map_err(|e| Abort::Rejected(Stop::refuse(Reason::Roster, e)))?;
+    }
+    if before.is_none_or(|b| b.digest != roster.digest()) {
+        tx.append(entry::roster_accepted(whose, version, roster.digest()))?;
+        tx.put(key, record::Accepted { version, digest: roster.digest() }.encode())?;
+        put_object(tx, agency, wire::ObjectType::Roster, roster.as_bytes())?;
+        for certificate in party.certificates() {
+            put_object(tx, agency, wire::ObjectType::Certificate, Certificate::as_bytes(certificate))?;
+        }
+    }
+    let key = record::bundle(agency, whose);
+    let accepted = record::Accepted { version: 0, digest: rules.digest() }.encode();
+    if tx.get(&key)?.as_ref() != Some(&accepted) {
+        tx.append(Event::BundleAccepted(wire::BundleAccepted {
+            agency: whose.to_string(),
+            digest: rules.digest().as_bytes().to_vec(),
+        }))?;
+        tx.put(key, accepted)?;
+    }
+    Ok(())
+}
+
+/// Stores a certificate, roster or bundle in chunks, under its digest.
+pub(crate) fn put_object(
+    tx: &mut Tx<'_>,
+    agency: &AgencyId,
+    kind: wire::ObjectType,
+    bytes: &[u8],
+) -> Result<(), Abort<Stop>> {
+    let digest = Digest::of(bytes);
+    for (chunk, index) in bytes.chunks(limit::VALUE_BYTES).zip(0_u16..) {
+        tx.put(record::object_chunk(agency, kind, &digest, index), chunk.to_vec())?;
+    }
+    Ok(())
+}
+
+/// The stored message and its indexes, in the batch of its entry.
+pub(crate) fn stage_message(
+    tx: &mut Tx<'_>,
+    agency: &Agency,
+    message: &Authenticated,
+    stored: &record::Message,
+    case: &Case,
+) -> Result<(), Abort<Stop>> {
+    let header = message.header();
+    let id = header.message_id;
+    tx.put(record::message(&agency.id, &id), stored.encode())?;
+    tx.put(record::list_item(&agency.id, stored.position), id.as_bytes().to_vec())?;
+    tx.put(record::case_message(&agency.id, &header.case_id, stored.position), id.as_bytes().to_vec())?;
+    tx.put(record::case(&agency.id, &header.case_id), record::encode_case(case))?;
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Submitting: an officer's sealed message becomes durable, numbered, and queued.
+//!
+//! ```text
+//! Received -> Authenticated -> Permitted -> Committed (log + queue)
+//! ```
+//!
+//! INVARIANT (durable before answered): the answer is made from the commit's result.
+
+use std::sync::Arc;
+
+use waypost_policies::Permitted;
+use waypost_proto::case::Direction;
+use waypost_proto::envelope::{Authenticated, Received};
+use waypost_proto::id::{AgencyId, Fingerprint, MessageId, SubjectRef};
+use waypost_proto::reason::Reason;
+use waypost_proto::wire::{self, log_entry::Event};
+
+use crate::accept::{self, LANE, Sides};
+use crate::host::{Agency, Node, Stop};
+use crate::record;
+use crate::sequencer::Abort;
+
+/// Takes a message from an officer who has logged in, and answers with the `Submitted` entry.
+///
+/// # Errors
+/// [`Stop`]: nothing was kept.
+pub async fn submit(
+    node: &Arc<Node>,
+    agency: &Arc<Agency>,
+    officer: &Fingerprint,
+    envelope: wire::Envelope,
+    subject: SubjectRef,
+) -> Result<wire::Evidence, Stop> {
+    let received = Received::decode(envelope).map_err(|e| Stop::refuse(e.reason(), e))?;
+    let header = received.header();
+    if header.sender.agency != agency.id || header.officer != *officer {
+        return Err(Stop::refuse(Reason::Officer, "the message is not by the officer who logged in"));
+    }
+    if let Some(position) = known(node, agency, &received)? {
+        return prove(node, &agency.id, position);
+    }
+    if node.is_degraded(agency) {
+        return Err(Stop::refuse(Reason::Degraded, "directory or roster past its validity"));
+    }
+    let directory = node.directory();
+    let now = node.now();
+    let recipient = &header.recipient.agency;
+    let counterpart = node.counterpart(&directory, recipient, header.recipient_roster, now).await?;
+    let sides = Sides {
+        sender: agency.own(),
+        sender_rules: Arc::clone(&agency.rules),
+        recipient: counterpart.party,
+        recipient_rules: counterpart.rules,
+    };
+    let message = accept::authenticate(received, &sides, directory.head().suite(), now)?;
+    message.check_not_expired(now).map_err(|e| Stop::refuse(e.reason(), e))?;
+    let permitted = accept::permitted(message, &sides)?;
+    let id = permitted.message().header().message_id;
+    let recipient = permitted.message().header().recipient.agency.clone();
+    let position = commit(node, agency, permitted, sides, subject).await?;
+    tracing::info!(agency = %agency.id, message = %id, counterpart = %recipient, "submitted");
+    node.wake.pair(&agency.id, &recipient);
+    prove(node, &agency.id, position)
+}
+
+/// The position of the same message, if it was submitted before.
+fn known(node: &Node, agency: &Agency, received: &Received) -> Result<Option<u64>, Stop> {
+    let Some(stored) = node.message(&agency.id, &received.header().message_id)? else {
+        return Ok(None);
+    };
+    let same = stored.outgoing
+        && stored.header_digest == received.header_digest()
+        && stored.body_digest == received.body_digest();
+    if same { Ok(Some(stored.position)) } else { Err(Stop::refuse(Reason::IdReused, "id known with other bytes")) }
+}
+
+async fn commit(
+    node: &Arc<Node>,
+    agency: &Arc<Agency>,
+    permitted: Permitted<Authenticated>,
+    sides: Sides,
+    subject: SubjectRef,
+) -> Result<u64, Stop> {
+    let owner = Arc::clone(agency);
+    let directory = node.directory().head().version();
+    let shared = Arc::clone(node);
+    let committed = node
+        .sequencer
+        .run(&agency.id, move |tx| {
+            let message = permitted.message();
+            let header = message.header();
+            let counterpart = &header.recipient.agency;
+            // What the permit was judged under is a precondition of the commit.
+            let still = shared.directory().head().version() == directory
+                && owner.own().roster().digest() == header.sender_roster;
+            if !still {
+                return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
+            }
+            if tx.get(&record::message(&owner.id, &header.message_id))?.is_some() {
+                return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "the same message is being submitted")));
+            }
+            accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
+            accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
+            let case = accept::step_case(tx, &owner.id, header, Direction::Out, counterpart)?;
+            let last = record::last_sent(&owner.id, counterpart, LANE);
+            let number = accept::number(tx, &last)?.saturating_add(1);
+            let position = tx.append(Event::Submitted(wire::Submitted {
+                message: Some(message.facts()),
+                lane: LANE.to_owned(),
+                number,
+                rules: permitted.rules().iter().cloned().collect(),
+            }))?;
+            let stored = record::Message {
+                header: message.envelope().header.clone(),
+                signature: message.envelope().signature.clone(),
+                body_bytes: message.envelope().body.len() as u64,
+                outgoing: true,
+                position,
+                time: tx.now(),
+                lane: LANE.to_owned(),
+                number,
+                outcome: wire::Outcome::Queued,
+                reason: String::new(),
+                fetched_at: None,
+                opened_at: None,
+                counterpart: None,
+                header_digest: message.header_digest(),
+                body_digest: message.body_digest(),
+            };
+            accept::stage_message(tx, &owner, message, &stored, &case)?;
+            tx.put_body(header.message_id, message.envelope().body.clone())?;
+            tx.put(last, number.to_be_bytes().to_vec())?;
+            let place = record::outbox_item(&owner.id, counterpart, LANE, number);
+            tx.put(place, header.message_id.as_bytes().to_vec())?;
+            tx.put(record::subject_case(&owner.id, &subject, &header.case_id), Vec::new())?;
+            Ok(position)
+        })
+        .await?;
+    Ok(committed.value)
+}
+
+fn prove(node: &Node, agency: &AgencyId, position: u64) -> Result<wire::Evidence, Stop> {
+    node.evidence(agency, position, 0)
+}
+
+/// Whether an id is that of a message of this agency.
+///
+/// # Errors
+/// When the store fails.
+pub fn is_known(node: &Node, agency: &AgencyId, id: &MessageId) -> Result<bool, Stop> {
+    Ok(node.message(agency, id)?.is_some())
+}

@@ -1,0 +1,228 @@
+//! Chains of counterparts: fetched from their nodes, checked, kept for a while.
+//!
+//! A counterpart's roster, certificates and bundle are named by digest and fetched once; whatever
+//! comes back is hashed and checked along the chain. Nothing here is state: what a message rested on
+//! is stored with the entry that accepts the message.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prost::Message as _;
+use tonic::transport::Channel;
+use waypost_policies::{Bundle, Rules};
+use waypost_proto::directory::{AgencyRecord, NodeRecord};
+use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::id::{AgencyId, Digest, NodeId, Timestamp};
+use waypost_proto::openpgp::Certificate;
+use waypost_proto::party::Party;
+use waypost_proto::reason::Reason;
+use waypost_proto::tls::Identity;
+use waypost_proto::wire;
+
+use crate::host::Stop;
+use crate::limit;
+use crate::rpc::{self, peer_client::PeerClient};
+use crate::tls::connector;
+
+/// A counterpart as it is now: its chain, and its policy bundle.
+#[derive(Debug, Clone)]
+pub struct Counterpart {
+    /// The checked chain.
+    pub party: Arc<Party>,
+    /// Its policy bundle.
+    pub bundle: Arc<Bundle>,
+    /// The bundle, compiled.
+    pub rules: Arc<Rules>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    counterpart: Counterpart,
+    fetched: Timestamp,
+    record: Digest,
+}
+
+/// Fetches and keeps chains of counterparts.
+#[derive(Debug)]
+pub struct Parties {
+    identity: Identity,
+    channels: Mutex<BTreeMap<NodeId, (NodeRecord, Channel)>>,
+    kept: Mutex<BTreeMap<AgencyId, Kept>>,
+    rules: Mutex<BTreeMap<Digest, (Arc<Bundle>, Arc<Rules>)>>,
+}
+
+fn unavailable(detail: impl ToString) -> Stop {
+    Stop::refuse(Reason::Unavailable, detail)
+}
+
+impl Parties {
+    /// Connects as `identity`.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            channels: Mutex::default(),
+            kept: Mutex::default(),
+            rules: Mutex::default(),
+        }
+    }
+
+    /// A policy bundle that a counterpart uses.
+    #[must_use]
+    pub fn object(&self, kind: wire::ObjectType, digest: &Digest) -> Option<Vec<u8>> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        match kind {
+            wire::ObjectType::Bundle => rules.get(digest).map(|(bundle, _)| bundle.to_wire()),
+            _ => None,
+        }
+    }
+
+    /// A client of the node, over a connection pinned to its record.
+    ///
+    /// # Errors
+    /// When no connection can be set up from the record.
+    pub fn client(&self, node: &NodeRecord) -> Result<PeerClient<Channel>, Stop> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let channel = match channels.get(&node.id) {
+            Some((record, channel)) if record == node => channel.clone(),
+            _ => {
+                let mut pins = vec![node.tls_key];
+                pins.extend(node.tls_key_next);
+                let channel = connector::peer_channel(&node.peer_endpoint, &self.identity, &pins).map_err(unavailable)?;
+                if channels.len() >= limit::PEER_CHANNELS {
+                    channels.clear();
+                }
+                channels.insert(node.id.clone(), (node.clone(), channel.clone()));
+                channel
+            }
+        };
+        Ok(rpc::peer(channel))
+    }
+
+    /// The counterpart with the roster `cited`, from what is kept or from its node.
+    ///
+    /// # Errors
+    /// [`Reason::UnknownAgency`], [`Reason::Roster`], [`Reason::Unavailable`].
+    pub async fn citing(
+        &self,
+        directory: &VerifiedDirectory,
+        agency: &AgencyId,
+        cited: Digest,
+        now: Timestamp,
+    ) -> Result<Counterpart, Stop> {
+        if let Some(kept) = self.kept(directory, agency)
+            && kept.counterpart.party.roster().digest() == cited
+        {
+            return Ok(kept.counterpart);
+        }
+        let counterpart = self.fetch(directory, agency, now).await?;
+        if counterpart.party.roster().digest() == cited {
+            Ok(counterpart)
+        } else {
+            Err(Stop::refuse(Reason::Roster, "ENV-07"))
+        }
+    }
+
+    /// The counterpart as it is now: what is kept, if it is recent, or from its node.
+    ///
+    /// # Errors
+    /// As [`Self::citing`].
+    pub async fn current(
+        &self,
+        directory: &VerifiedDirectory,
+        agency: &AgencyId,
+        now: Timestamp,
+    ) -> Result<Counterpart, Stop> {
+        match self.kept(directory, agency) {
+            Some(kept) if now.since(kept.fetched) < limit::PARTY_SECONDS => Ok(kept.counterpart),
+            _ => self.fetch(directory, agency, now).await,
+        }
+    }
+
+    fn kept(&self, directory: &VerifiedDirectory, agency: &AgencyId) -> Option<Kept> {
+        let certificate = directory.agency(agency)?.certificate.digest;
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(agency).filter(|k| k.record == certificate).cloned()
+    }
+
+    async fn fetch(
+        &self,
+        directory: &VerifiedDirectory,
+        agency: &AgencyId,
+        now: Timestamp,
+    ) -> Result<Counterpart, Stop> {
+        let unknown = || Stop::refuse(Reason::UnknownAgency, "not in the directory");
+        let record = directory.agency(agency).ok_or_else(unknown)?;
+        let certificate = directory.certificate(agency).ok_or_else(unknown)?;
+        let node = directory.node(&record.node).ok_or_else(unknown)?;
+        let mut client = self.client(node)?;
+        let request = wire::CurrentRequest { agency: agency.to_string() };
+        let current = client.current(request).await.map_err(|s| unavailable(s.code()))?.into_inner();
+        let roster = current.roster.ok_or_else(|| unavailable("no roster"))?.encode_to_vec();
+        let party = assemble(&mut client, record, certificate, &roster, now).await?;
+        let digest = Digest::try_from(current.bundle.as_slice()).map_err(unavailable)?;
+        let (bundle, rules) = self.bundle(&mut client, digest).await?;
+        let counterpart = Counterpart { party: Arc::new(party), bundle, rules };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= limit::PARTIES {
+            kept.clear();
+        }
+        let record = record.certificate.digest;
+        kept.insert(agency.clone(), Kept { counterpart: counterpart.clone(), fetched: now, record });
+        Ok(counterpart)
+    }
+
+    async fn bundle(
+        &self,
+        client: &mut PeerClient<Channel>,
+        digest: Digest,
+    ) -> Result<(Arc<Bundle>, Arc<Rules>), Stop> {
+        let known = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let bytes = object(client, wire::ObjectType::Bundle, digest).await?;
+        let bundle = Bundle::from_wire(&bytes).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
+        let rules = Rules::compile(&bundle).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
+        let loaded = (Arc::new(bundle), Arc::new(rules));
+        let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= limit::BUNDLES {
+            known.clear();
+        }
+        known.insert(digest, loaded.clone());
+        Ok(loaded)
+    }
+}
+
+async fn assemble(
+    client: &mut PeerClient<Channel>,
+    record: &AgencyRecord,
+    certificate: &Certificate,
+    roster: &[u8],
+    now: Timestamp,
+) -> Result<Party, Stop> {
+    let refuse = |e: waypost_proto::party::PartyError| Stop::refuse(Reason::Roster, e);
+    let mut party = Party::assemble(record.clone(), certificate, roster, [], now).map_err(refuse)?;
+    party.check_fresh(now).map_err(|e| Stop::refuse(Reason::RosterExpired, e))?;
+    let missing: Vec<Digest> = party.missing().collect();
+    for digest in missing {
+        let bytes = object(client, wire::ObjectType::Certificate, digest).await?;
+        let certificate = Certificate::parse(&bytes).map_err(|e| Stop::refuse(Reason::Roster, e))?;
+        party.supply([certificate]);
+    }
+    Ok(party)
+}
+
+async fn object(
+    client: &mut PeerClient<Channel>,
+    kind: wire::ObjectType,
+    digest: Digest,
+) -> Result<Vec<u8>, Stop> {
+    let request = wire::ObjectRequest { r#type: kind.into(), digest: digest.as_bytes().to_vec() };
+    let reply = client.object(request).await.map_err(|s| unavailable(s.code()))?.into_inner();
+    if Digest::of(&reply.object) == digest {
+        Ok(reply.object)
+    } else {
+        Err(unavailable("an object with another digest than asked for"))
+    }
+}

@@ -1,0 +1,168 @@
+//! Reading what a node keeps: messages, last seen checkpoints, evidence, chains.
+
+use prost::Message as _;
+use tonic::Status;
+use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::id::{AgencyId, Digest, MessageId, Timestamp};
+use waypost_proto::openpgp::Certificate;
+use waypost_proto::party::Party;
+use waypost_proto::reason::Reason;
+use waypost_proto::wire;
+
+use crate::body;
+use crate::host::{Node, Stop};
+use crate::parties::Counterpart;
+use crate::record;
+use crate::sequencer::{Log, LogError};
+
+impl Node {
+    /// A message of the agency.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn message(&self, agency: &AgencyId, id: &MessageId) -> Result<Option<record::Message>, Stop> {
+        let stored = self.store.get(&record::message(agency, id))?;
+        Ok(stored.as_deref().map(record::Message::decode).transpose()?)
+    }
+
+    /// What was last seen of a counterpart's log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn seen(&self, agency: &AgencyId, counterpart: &AgencyId) -> Result<Option<record::Seen>, Stop> {
+        let stored = self.store.get(&record::seen(agency, counterpart))?;
+        Ok(stored.as_deref().map(record::Seen::decode).transpose()?)
+    }
+
+    /// An entry of the agency's log, proved at its current checkpoint, consistent from `from`.
+    ///
+    /// # Errors
+    /// When the store fails, or the other side claims a size that the log does not have.
+    pub fn evidence(&self, agency: &AgencyId, index: u64, from: u64) -> Result<wire::Evidence, Stop> {
+        self.log(agency).evidence(index, from).map_err(|error| {
+            tracing::warn!(%agency, %error, "no evidence");
+            Stop::refuse(Reason::Evidence, "the log does not reach that size")
+        })
+    }
+
+    /// The body of a message.
+    ///
+    /// # Errors
+    /// When the vault or the store fails, or the body was erased.
+    pub fn open_body(&self, agency: &AgencyId, id: &MessageId) -> Result<Vec<u8>, Stop> {
+        let read = body::read(self.store.as_ref(), &self.vault, agency, *id).map_err(|error| {
+            tracing::error!(%error, message = %id, "a body could not be read");
+            Stop::Failed
+        })?;
+        read.ok_or_else(|| Stop::refuse(Reason::Unavailable, "the body was erased"))
+    }
+
+    /// The agency's log.
+    #[must_use]
+    pub fn log(&self, agency: &AgencyId) -> Log {
+        Log::new(std::sync::Arc::clone(&self.store), agency.clone())
+    }
+
+    /// Entries of the agency's log.
+    ///
+    /// # Errors
+    /// As a status: the log cannot be read.
+    pub fn log_size(&self, agency: &AgencyId) -> Result<u64, Status> {
+        self.log(agency).head().map(|head| head.size).map_err(|error| unreadable(&error))
+    }
+
+    /// The first entries of a range of the agency's log.
+    ///
+    /// # Errors
+    /// As a status: the log cannot be read.
+    pub fn log_entries(&self, agency: &AgencyId, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, Status> {
+        self.log(agency).entries(range).map_err(|error| unreadable(&error))
+    }
+
+    /// A counterpart with the roster that a message cites: hosted here, from its node, or, when that
+    /// cannot be reached, as it was last accepted into this node's logs.
+    ///
+    /// # Errors
+    /// As [`crate::parties::Parties::citing`].
+    pub async fn counterpart(
+        &self,
+        directory: &VerifiedDirectory,
+        agency: &AgencyId,
+        cited: Digest,
+        now: Timestamp,
+    ) -> Result<Counterpart, Stop> {
+        let counterpart = match self.hosted(agency) {
+            Some(counterpart) => counterpart,
+            None => return self.parties.citing(directory, agency, cited, now).await,
+        };
+        if counterpart.party.roster().digest() == cited {
+            Ok(counterpart)
+        } else {
+            Err(Stop::refuse(Reason::Roster, "ENV-07"))
+        }
+    }
+
+    /// A counterpart as it is now.
+    ///
+    /// # Errors
+    /// As [`crate::parties::Parties::current`].
+    pub async fn counterpart_now(
+        &self,
+        directory: &VerifiedDirectory,
+        agency: &AgencyId,
+        now: Timestamp,
+    ) -> Result<Counterpart, Stop> {
+        match self.hosted(agency) {
+            Some(counterpart) => Ok(counterpart),
+            None => self.parties.current(directory, agency, now).await,
+        }
+    }
+
+    fn hosted(&self, agency: &AgencyId) -> Option<Counterpart> {
+        self.agency(agency).map(|hosted| Counterpart {
+            party: hosted.own(),
+            bundle: std::sync::Arc::clone(&hosted.bundle),
+            rules: std::sync::Arc::clone(&hosted.rules),
+        })
+    }
+
+    /// A certificate, roster or bundle that the agency's entries cite.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn object(&self, agency: &AgencyId, kind: wire::ObjectType, digest: &Digest) -> Result<Option<Vec<u8>>, Stop> {
+        Ok(record::read_object(self.store.as_ref(), agency, kind, digest)?)
+    }
+
+    /// A roster and the certificates that it names, as accepted into the agency's log, for a client
+    /// to check a message by.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn accepted_chain(
+        &self,
+        agency: &AgencyId,
+        whose: &AgencyId,
+        roster: &Digest,
+    ) -> Result<Option<(wire::Signed, Vec<Vec<u8>>)>, Stop> {
+        let Some(bytes) = self.object(agency, wire::ObjectType::Roster, roster)? else { return Ok(None) };
+        let directory = self.directory();
+        let (Some(record), Some(certificate)) = (directory.agency(whose), directory.certificate(whose)) else {
+            return Ok(None);
+        };
+        let Ok(party) = Party::assemble(record.clone(), certificate, &bytes, [], self.now()) else {
+            return Ok(None);
+        };
+        let mut certificates = vec![Certificate::as_bytes(certificate).to_vec()];
+        for digest in party.missing().collect::<Vec<_>>() {
+            certificates.extend(self.object(agency, wire::ObjectType::Certificate, &digest)?);
+        }
+        let signed = wire::Signed::decode(bytes.as_slice()).unwrap_or_default();
+        Ok(Some((signed, certificates)))
+    }
+}
+
+fn unreadable(error: &LogError) -> Status {
+    tracing::error!(%error, "a log cannot be read");
+    Status::unavailable("the log cannot be read")
+}

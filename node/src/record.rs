@@ -1,0 +1,513 @@
+//! What the node keeps, and under which keys. Every key is scoped by agency; formats are in
+//! `node/wire/waypost/node/v1/store.proto`.
+//!
+//! | space | rest of the key | value |
+//! |---|---|---|
+//! | `Message` | message id | [`Message`] |
+//! | `Tombstone` | message id | digest and position of a message that came too late |
+//! | `Conflict` | message id, header digest | other bytes under a known id, kept as evidence |
+//! | `List` | log index | message id, in the order of the log |
+//! | `CaseMessage` | case id, log index | message id |
+//! | `Case` | case id | [`Case`] |
+//! | `Outbox` | counterpart, 0, lane, number | message id |
+//! | `Order` | counterpart, 0, lane, direction | last number |
+//! | `Subject` | subject ref, case id | nothing: never leaves this node |
+//! | `Peer` | counterpart | last seen checkpoint of its log |
+//! | `Roster` | agency | version and digest last accepted |
+//! | `Bundle` | agency | digest last accepted |
+//! | `Directory` | country | version and digest last accepted |
+//! | `Object` | type, digest, chunk | certificates, rosters and bundles that entries cite |
+
+use prost::Message as _;
+use waypost_proto::case::{Case, Side, State};
+use waypost_proto::evidence::LastSeen;
+use waypost_proto::id::{AgencyId, CaseId, Digest, IdError, MessageId, SubjectRef, Timestamp};
+use waypost_proto::wire;
+
+use crate::store::{Key, KeyRange, Space, Store, StoreError, rows};
+
+pub(crate) mod format {
+    //! The stored formats, as generated.
+    #![expect(
+        missing_docs,
+        unreachable_pub,
+        reason = "generated; documented in the .proto file"
+    )]
+    include!(concat!(env!("OUT_DIR"), "/waypost.node.v1.rs"));
+}
+
+/// A stored record that does not decode: the disk was changed by something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a stored {what} does not decode: restore the data folder from a backup")]
+pub struct Corrupt {
+    /// What it should have been.
+    pub what: &'static str,
+}
+
+const fn corrupt(what: &'static str) -> Corrupt {
+    Corrupt { what }
+}
+
+/// A message of this agency, either direction.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The header's exact bytes.
+    pub header: Vec<u8>,
+    /// The detached signature.
+    pub signature: Vec<u8>,
+    /// Bytes of the body, which rests in the vault.
+    pub body_bytes: u64,
+    /// Submitted here, or received here.
+    pub outgoing: bool,
+    /// Index of the entry that made it.
+    pub position: u64,
+    /// That entry's log time.
+    pub time: Timestamp,
+    /// Lane of the pair's order.
+    pub lane: String,
+    /// Number in that lane.
+    pub number: u64,
+    /// How it ended, or where it is.
+    pub outcome: wire::Outcome,
+    /// Reason of a refusal.
+    pub reason: String,
+    /// When it was first fetched.
+    pub fetched_at: Option<Timestamp>,
+    /// When an officer first reported it opened.
+    pub opened_at: Option<Timestamp>,
+    /// The counterpart's evidence: the sender's, or the receipt.
+    pub counterpart: Option<wire::Evidence>,
+    /// SHA-256 of the header.
+    pub header_digest: Digest,
+    /// SHA-256 of the body.
+    pub body_digest: Digest,
+}
+
+impl Message {
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        format::StoredMessage {
+            header: self.header.clone(),
+            signature: self.signature.clone(),
+            body_bytes: self.body_bytes,
+            outgoing: self.outgoing,
+            position: self.position,
+            time: self.time.0,
+            lane: self.lane.clone(),
+            number: self.number,
+            outcome: self.outcome.into(),
+            reason: self.reason.clone(),
+            fetched_at: self.fetched_at.map_or(0, |t| t.0),
+            opened_at: self.opened_at.map_or(0, |t| t.0),
+            counterpart: self
+                .counterpart
+                .as_ref()
+                .map_or_else(Vec::new, wire::Evidence::encode_to_vec),
+            header_digest: self.header_digest.as_bytes().to_vec(),
+            body_digest: self.body_digest.as_bytes().to_vec(),
+        }
+        .encode_to_vec()
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        const WHAT: Corrupt = corrupt("message");
+        let stored = format::StoredMessage::decode(bytes).map_err(|_| WHAT)?;
+        let instant = |seconds: u64| (seconds != 0).then_some(Timestamp(seconds));
+        let counterpart = match stored.counterpart.as_slice() {
+            [] => None,
+            bytes => Some(wire::Evidence::decode(bytes).map_err(|_| WHAT)?),
+        };
+        let digest = |bytes: &[u8]| Digest::try_from(bytes).map_err(|_: IdError| WHAT);
+        Ok(Self {
+            body_bytes: stored.body_bytes,
+            outgoing: stored.outgoing,
+            position: stored.position,
+            time: Timestamp(stored.time),
+            number: stored.number,
+            outcome: wire::Outcome::try_from(stored.outcome).map_err(|_| WHAT)?,
+            fetched_at: instant(stored.fetched_at),
+            opened_at: instant(stored.opened_at),
+            counterpart,
+            header_digest: digest(&stored.header_digest)?,
+            body_digest: digest(&stored.body_digest)?,
+            header: stored.header,
+            signature: stored.signature,
+            lane: stored.lane,
+            reason: stored.reason,
+        })
+    }
+}
+
+/// The stored form of a case.
+#[must_use]
+pub fn encode_case(case: &Case) -> Vec<u8> {
+    format::StoredCase {
+        counterpart: case.counterpart.to_string(),
+        referrer: case.side == Side::Referrer,
+        state: match case.state {
+            State::Sent => 1,
+            State::Received => 2,
+            State::Acknowledged => 3,
+        },
+        referral: case.referral.as_bytes().to_vec(),
+        messages: case.messages,
+    }
+    .encode_to_vec()
+}
+
+/// A case from its stored form.
+///
+/// # Errors
+/// [`Corrupt`].
+pub fn decode_case(bytes: &[u8]) -> Result<Case, Corrupt> {
+    const WHAT: Corrupt = corrupt("case");
+    let stored = format::StoredCase::decode(bytes).map_err(|_| WHAT)?;
+    Ok(Case {
+        counterpart: stored.counterpart.parse().map_err(|_| WHAT)?,
+        side: if stored.referrer {
+            Side::Referrer
+        } else {
+            Side::Recipient
+        },
+        state: match stored.state {
+            1 => State::Sent,
+            2 => State::Received,
+            3 => State::Acknowledged,
+            _ => return Err(WHAT),
+        },
+        referral: MessageId::try_from(stored.referral.as_slice()).map_err(|_| WHAT)?,
+        messages: stored.messages,
+    })
+}
+
+/// A checkpoint that was last seen, with its exact bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Size and root.
+    pub last: LastSeen,
+    /// The signed checkpoint.
+    pub checkpoint: Vec<u8>,
+}
+
+impl Seen {
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        format::Seen {
+            size: self.last.size,
+            root: self.last.root.as_bytes().to_vec(),
+            checkpoint: self.checkpoint.clone(),
+        }
+        .encode_to_vec()
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        const WHAT: Corrupt = corrupt("last seen checkpoint");
+        let stored = format::Seen::decode(bytes).map_err(|_| WHAT)?;
+        let root = Digest::try_from(stored.root.as_slice()).map_err(|_| WHAT)?;
+        Ok(Self {
+            last: LastSeen {
+                size: stored.size,
+                root,
+            },
+            checkpoint: stored.checkpoint,
+        })
+    }
+}
+
+/// Version and digest of a directory, roster or bundle that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Version; 0 for a bundle.
+    pub version: u64,
+    /// SHA-256 of its exact bytes.
+    pub digest: Digest,
+}
+
+impl Accepted {
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        format::Accepted {
+            version: self.version,
+            digest: self.digest.as_bytes().to_vec(),
+        }
+        .encode_to_vec()
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        const WHAT: Corrupt = corrupt("accepted version");
+        let stored = format::Accepted::decode(bytes).map_err(|_| WHAT)?;
+        let digest = Digest::try_from(stored.digest.as_slice()).map_err(|_| WHAT)?;
+        Ok(Self {
+            version: stored.version,
+            digest,
+        })
+    }
+}
+
+/// A tombstone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tombstone {
+    /// SHA-256 of the header of the message that came too late.
+    pub header_digest: Digest,
+    /// Index of the `Expired` entry.
+    pub position: u64,
+}
+
+impl Tombstone {
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        format::Tombstone {
+            header_digest: self.header_digest.as_bytes().to_vec(),
+            position: self.position,
+        }
+        .encode_to_vec()
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        const WHAT: Corrupt = corrupt("tombstone");
+        let stored = format::Tombstone::decode(bytes).map_err(|_| WHAT)?;
+        let header_digest = Digest::try_from(stored.header_digest.as_slice()).map_err(|_| WHAT)?;
+        Ok(Self {
+            header_digest,
+            position: stored.position,
+        })
+    }
+}
+
+/// A number from its stored form: 8 bytes, big-endian; 0 when absent.
+///
+/// # Errors
+/// [`Corrupt`].
+pub fn decode_number(bytes: Option<&[u8]>) -> Result<u64, Corrupt> {
+    match bytes {
+        None => Ok(0),
+        Some(bytes) => bytes
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| corrupt("number")),
+    }
+}
+
+/// A message id from its stored form.
+///
+/// # Errors
+/// [`Corrupt`].
+pub fn decode_message_id(bytes: &[u8]) -> Result<MessageId, Corrupt> {
+    MessageId::try_from(bytes).map_err(|_| corrupt("message id"))
+}
+
+/// Where a message is kept.
+#[must_use]
+pub fn message(agency: &AgencyId, id: &MessageId) -> Key {
+    Key::of(agency, Space::Message, id.as_bytes())
+}
+
+/// Where a tombstone is kept.
+#[must_use]
+pub fn tombstone(agency: &AgencyId, id: &MessageId) -> Key {
+    Key::of(agency, Space::Tombstone, id.as_bytes())
+}
+
+/// Where the digests of other bytes under a known id are kept.
+#[must_use]
+pub fn conflict(agency: &AgencyId, id: &MessageId, header: &Digest) -> Key {
+    Key::of(
+        agency,
+        Space::Conflict,
+        &[id.as_bytes().as_slice(), header.as_bytes()].concat(),
+    )
+}
+
+/// The agency's messages in the order of its log.
+#[must_use]
+pub fn list_item(agency: &AgencyId, position: u64) -> Key {
+    Key::of(agency, Space::List, &position.to_be_bytes())
+}
+
+/// All of the agency's messages.
+#[must_use]
+pub fn list(agency: &AgencyId) -> KeyRange {
+    KeyRange::of(agency, Space::List, &[])
+}
+
+/// One case's messages in the order of the log.
+#[must_use]
+pub fn case_message(agency: &AgencyId, case: &CaseId, position: u64) -> Key {
+    let rest = [case.as_bytes().as_slice(), &position.to_be_bytes()].concat();
+    Key::of(agency, Space::CaseMessage, &rest)
+}
+
+/// All of one case's messages.
+#[must_use]
+pub fn case_messages(agency: &AgencyId, case: &CaseId) -> KeyRange {
+    KeyRange::of(agency, Space::CaseMessage, case.as_bytes())
+}
+
+/// Where a case is kept.
+#[must_use]
+pub fn case(agency: &AgencyId, id: &CaseId) -> Key {
+    Key::of(agency, Space::Case, id.as_bytes())
+}
+
+fn pair(counterpart: &AgencyId, lane: &str, rest: &[u8]) -> Vec<u8> {
+    // Ids and lanes hold no zero byte.
+    [
+        counterpart.as_str().as_bytes(),
+        &[0],
+        lane.as_bytes(),
+        &[0],
+        rest,
+    ]
+    .concat()
+}
+
+/// A place in the queue to one counterpart.
+#[must_use]
+pub fn outbox_item(agency: &AgencyId, counterpart: &AgencyId, lane: &str, number: u64) -> Key {
+    Key::of(
+        agency,
+        Space::Outbox,
+        &pair(counterpart, lane, &number.to_be_bytes()),
+    )
+}
+
+/// The queue to one counterpart in one lane.
+#[must_use]
+pub fn outbox(agency: &AgencyId, counterpart: &AgencyId, lane: &str) -> KeyRange {
+    KeyRange::of(agency, Space::Outbox, &pair(counterpart, lane, &[]))
+}
+
+/// Every queue of the agency.
+#[must_use]
+pub fn outboxes(agency: &AgencyId) -> KeyRange {
+    KeyRange::of(agency, Space::Outbox, &[])
+}
+
+/// The counterpart that a place in a queue belongs to.
+#[must_use]
+pub fn outbox_counterpart(key: &Key) -> Option<AgencyId> {
+    let name = key.rest().split(|b| *b == 0).next()?;
+    std::str::from_utf8(name).ok()?.parse().ok()
+}
+
+/// The last number given to a message to the counterpart.
+#[must_use]
+pub fn last_sent(agency: &AgencyId, counterpart: &AgencyId, lane: &str) -> Key {
+    Key::of(agency, Space::Order, &pair(counterpart, lane, b"out"))
+}
+
+/// The last number accepted from the counterpart.
+#[must_use]
+pub fn last_accepted(agency: &AgencyId, counterpart: &AgencyId, lane: &str) -> Key {
+    Key::of(agency, Space::Order, &pair(counterpart, lane, b"in"))
+}
+
+/// That a case is about a person of this agency.
+#[must_use]
+pub fn subject_case(agency: &AgencyId, subject: &SubjectRef, case: &CaseId) -> Key {
+    let rest = [subject.as_bytes().as_slice(), case.as_bytes()].concat();
+    Key::of(agency, Space::Subject, &rest)
+}
+
+/// The last seen checkpoint of a counterpart's log.
+#[must_use]
+pub fn seen(agency: &AgencyId, counterpart: &AgencyId) -> Key {
+    Key::of(agency, Space::Peer, counterpart.as_str().as_bytes())
+}
+
+/// The roster last accepted, this agency's or a counterpart's.
+#[must_use]
+pub fn roster(agency: &AgencyId, whose: &AgencyId) -> Key {
+    Key::of(agency, Space::Roster, whose.as_str().as_bytes())
+}
+
+/// The bundle last accepted, this agency's or a counterpart's.
+#[must_use]
+pub fn bundle(agency: &AgencyId, whose: &AgencyId) -> Key {
+    Key::of(agency, Space::Bundle, whose.as_str().as_bytes())
+}
+
+/// The directory last accepted.
+#[must_use]
+pub fn directory(agency: &AgencyId, country: &str) -> Key {
+    Key::of(agency, Space::Directory, country.as_bytes())
+}
+
+/// A chunk of a certificate, roster or bundle.
+#[must_use]
+pub fn object_chunk(agency: &AgencyId, kind: wire::ObjectType, digest: &Digest, chunk: u16) -> Key {
+    let kind = [u8::try_from(i32::from(kind)).unwrap_or_default()];
+    let rest = [kind.as_slice(), digest.as_bytes(), &chunk.to_be_bytes()].concat();
+    Key::of(agency, Space::Object, &rest)
+}
+
+/// All chunks of a certificate, roster or bundle.
+#[must_use]
+pub fn object(agency: &AgencyId, kind: wire::ObjectType, digest: &Digest) -> KeyRange {
+    let kind = [u8::try_from(i32::from(kind)).unwrap_or_default()];
+    KeyRange::of(
+        agency,
+        Space::Object,
+        &[kind.as_slice(), digest.as_bytes()].concat(),
+    )
+}
+
+/// A roster of the agency itself that was published after its registration.
+#[derive(Debug, Clone)]
+pub struct PublishedRoster {
+    /// Exact bytes of the `Signed` roster.
+    pub roster: Vec<u8>,
+}
+
+/// The agency's own roster that was last accepted, if one was.
+///
+/// # Errors
+/// When the store fails.
+pub fn published_roster(
+    store: &dyn Store,
+    agency: &AgencyId,
+) -> Result<Option<PublishedRoster>, StoreError> {
+    let accepted = store.get(&roster(agency, agency))?;
+    let Some(accepted) = accepted.and_then(|bytes| Accepted::decode(&bytes).ok()) else {
+        return Ok(None);
+    };
+    let bytes = read_object(store, agency, wire::ObjectType::Roster, &accepted.digest)?;
+    Ok(bytes.map(|roster| PublishedRoster { roster }))
+}
+
+/// A certificate, roster or bundle that the agency's entries cite, if it is there whole.
+///
+/// # Errors
+/// When the store fails.
+pub fn read_object(
+    store: &dyn Store,
+    agency: &AgencyId,
+    kind: wire::ObjectType,
+    digest: &Digest,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut bytes = Vec::new();
+    for row in rows(store, &object(agency, kind, digest)) {
+        bytes.extend(row?.1);
+    }
+    Ok((Digest::of(&bytes) == *digest).then_some(bytes))
+}

@@ -1,0 +1,305 @@
+//! From a configuration to a running node: everything is checked before anything is served.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use waypost_policies::{Bundle, BundleError, RuleError, Rules};
+use waypost_proto::directory::DirectoryError;
+use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::id::{AgencyId, Timestamp};
+use waypost_proto::note::Verifier;
+use waypost_proto::openpgp::{Certificate, CertificateError};
+use waypost_proto::party::{Party, PartyError};
+use waypost_proto::tls::Identity;
+use waypost_proto::wire::{self, log_entry::Event};
+
+use crate::accept;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::files::{self, FileError};
+use crate::host::{self, Agency, Node, Stop};
+use crate::limit;
+use crate::parties::Parties;
+use crate::record;
+use crate::sequencer::{self, Abort, Log, LogConfig, LogError, Sequencer};
+use crate::setup::{self, SetupError};
+use crate::store::sled::{OpenError, SledStore};
+use crate::store::{Store, StoreError};
+use crate::vault::{Vault, VaultError};
+
+/// The store's folder in the node's data folder.
+pub const STORE_FOLDER: &str = "store";
+/// The vault's file in the node's data folder.
+pub const VAULT_FILE: &str = "vault.slots";
+
+/// Why a node does not start. Each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file cannot be read.
+    #[error("cannot read what the node needs")]
+    File(#[from] FileError),
+    /// An agency is not set up.
+    #[error("an agency is not set up")]
+    Setup(#[from] SetupError),
+    /// The directory does not verify.
+    #[error("the directory `{}` does not hold; install the current one", path.display())]
+    Directory {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<DirectoryError>,
+    },
+    /// The directory does not place the agency here.
+    #[error("the directory does not name this node for `{agency}`; ask the scheme operator")]
+    NotHere {
+        /// The agency.
+        agency: AgencyId,
+    },
+    /// The directory does not hold the agency's log key.
+    #[error("the directory does not hold the log key of `{agency}`; give its log.vkey to the scheme operator")]
+    LogKey {
+        /// The agency.
+        agency: AgencyId,
+    },
+    /// The agency's chain does not hold.
+    #[error("the roster of `{agency}` does not hold")]
+    Chain {
+        /// The agency.
+        agency: AgencyId,
+        /// Why not.
+        #[source]
+        source: Box<PartyError>,
+    },
+    /// A certificate of the registration does not parse.
+    #[error("a certificate of `{agency}` does not parse")]
+    Certificate {
+        /// The agency.
+        agency: AgencyId,
+        /// Why not.
+        #[source]
+        source: Box<CertificateError>,
+    },
+    /// A bundle does not load.
+    #[error("the policy bundle of `{agency}` does not load; see `waypost policy check`")]
+    Bundle {
+        /// The agency.
+        agency: AgencyId,
+        /// Why not.
+        #[source]
+        source: BundleError,
+    },
+    /// A rule does not compile.
+    #[error("the policy bundle of `{agency}` does not compile; see `waypost policy check`")]
+    Rules {
+        /// The agency.
+        agency: AgencyId,
+        /// Why not.
+        #[source]
+        source: Box<RuleError>,
+    },
+    /// The store does not open.
+    #[error("the store does not open")]
+    Open(#[from] OpenError),
+    /// The store does not answer.
+    #[error("the store cannot be read")]
+    Store(#[from] StoreError),
+    /// The vault does not open.
+    #[error("the vault does not open")]
+    Vault(#[from] VaultError),
+    /// A log cannot be continued.
+    #[error("a log cannot be continued")]
+    Log(#[from] LogError),
+    /// The sequencer does not start.
+    #[error("the sequencer does not start")]
+    Sequencer(#[from] sequencer::StartError),
+    /// What is in force could not be accepted into a log.
+    #[error("what is in force cannot be accepted into the log of `{agency}`")]
+    Accept {
+        /// The agency.
+        agency: AgencyId,
+        /// Why not.
+        #[source]
+        source: Stop,
+    },
+}
+
+/// A node that is ready to serve.
+#[derive(Debug)]
+pub struct Started {
+    /// The node.
+    pub node: Arc<Node>,
+    /// To be shut down last.
+    pub sequencer: Sequencer,
+}
+
+/// Reads and verifies the directory of the configuration.
+///
+/// # Errors
+/// [`StartError::File`], [`StartError::Directory`].
+pub fn directory(config: &Config, now: Timestamp) -> Result<VerifiedDirectory, StartError> {
+    let path = &config.directory.file;
+    let bytes = files::read_public(path, limit::DIRECTORY_FILE_BYTES)?;
+    VerifiedDirectory::verify(&bytes, &config.directory.operator, now)
+        .map_err(|source| StartError::Directory { path: path.clone(), source: Box::new(source) })
+}
+
+/// Opens everything, checks every chain, continues every log, and accepts what is in force.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: &Config, identity: Identity, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
+    let now = clock.now();
+    let directory = Arc::new(directory(config, now)?);
+    let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.data.join(STORE_FOLDER))?);
+    let vault = Arc::new(Vault::open(&config.data.join(VAULT_FILE))?);
+    let mut agencies = Vec::new();
+    let mut logs = Vec::new();
+    for listed in &config.agencies {
+        let hosted = setup::load_agency(config, &listed.id)?;
+        let verifier = hosted.log_key.verifier().clone();
+        let own = own_party(config, &directory, store.as_ref(), &listed.id, &hosted.registration, &verifier, now)?;
+        let (bundle, rules) = policies(&listed.id, listed.bundle.as_deref())?;
+        agencies.push(Agency::new(own, bundle, rules, verifier));
+        let log = LogConfig::new(listed.id.clone(), 1, hosted.log_key)?;
+        if let Err(LogError::Absent { .. }) = Log::new(Arc::clone(&store), listed.id.clone()).head() {
+            sequencer::create_log(store.as_ref(), &log, now)?;
+        }
+        logs.push(log);
+    }
+    let sequencer = Sequencer::start(Arc::clone(&store), Arc::clone(&vault), logs, Arc::clone(&clock))?;
+    let node = Arc::new(Node::new(host::Parts {
+        id: config.node.clone(),
+        clock,
+        store,
+        vault,
+        sequencer: sequencer.handle(),
+        parties: Parties::new(identity),
+        agencies,
+        directory,
+    }));
+    for agency in node.agencies() {
+        accept_in_force(&node, agency)
+            .await
+            .map_err(|source| StartError::Accept { agency: agency.id.clone(), source })?;
+    }
+    Ok(Started { node, sequencer })
+}
+
+/// The agency's own chain: with the roster of its registration, or a newer one published since.
+fn own_party(
+    config: &Config,
+    directory: &VerifiedDirectory,
+    store: &dyn Store,
+    agency: &AgencyId,
+    registration: &wire::Registration,
+    verifier: &Verifier,
+    now: Timestamp,
+) -> Result<Party, StartError> {
+    let not_here = || StartError::NotHere { agency: agency.clone() };
+    let record = directory.agency(agency).filter(|r| r.node == config.node).ok_or_else(not_here)?;
+    let certificate = directory.certificate(agency).ok_or_else(not_here)?;
+    if !record.log_keys.iter().any(|k| k.verifier == *verifier) {
+        return Err(StartError::LogKey { agency: agency.clone() });
+    }
+    let chain = |source| StartError::Chain { agency: agency.clone(), source: Box::new(source) };
+    let roster = registration.roster.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
+    let certificates = registration
+        .certificates
+        .iter()
+        .map(|bytes| Certificate::parse(bytes))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| StartError::Certificate { agency: agency.clone(), source: Box::new(source) })?;
+    let registered = Party::assemble(record.clone(), certificate, &roster, certificates, now).map_err(chain)?;
+    let Some(published) = record::published_roster(store, agency)? else { return Ok(registered) };
+    let mut newer = Party::assemble(record.clone(), certificate, &published.roster, [], now).map_err(chain)?;
+    if newer.roster().roster().version <= registered.roster().roster().version {
+        return Ok(registered);
+    }
+    newer.supply(registered.certificates().cloned());
+    for digest in newer.missing().collect::<Vec<_>>() {
+        let bytes = record::read_object(store, agency, wire::ObjectType::Certificate, &digest)?;
+        newer.supply(bytes.and_then(|bytes| Certificate::parse(&bytes).ok()));
+    }
+    Ok(newer)
+}
+
+fn policies(agency: &AgencyId, folder: Option<&Path>) -> Result<(Arc<Bundle>, Arc<Rules>), StartError> {
+    let bundle = match folder {
+        None => Bundle::builtin(),
+        Some(folder) => Bundle::new(files::read_folder(folder, limit::BUNDLE_FOLDER_BYTES)?),
+    };
+    let bundle = bundle.map_err(|source| StartError::Bundle { agency: agency.clone(), source })?;
+    let rules = Rules::compile(&bundle)
+        .map_err(|source| StartError::Rules { agency: agency.clone(), source: Box::new(source) })?;
+    Ok((Arc::new(bundle), Arc::new(rules)))
+}
+
+/// Logs the directory, roster and bundle that this start put in force, where they are new.
+async fn accept_in_force(node: &Arc<Node>, agency: &Arc<Agency>) -> Result<(), Stop> {
+    let directory = node.directory();
+    let owner = Arc::clone(agency);
+    node.sequencer
+        .run(&agency.id, move |tx| {
+            let head = directory.head();
+            let key = record::directory(&owner.id, head.country());
+            let before = tx.get(&key)?;
+            let before = before
+                .as_deref()
+                .map(record::Accepted::decode)
+                .transpose()
+                .map_err(|e| Abort::Rejected(Stop::from(e)))?;
+            if let Some(before) = before {
+                head.check_not_older(before.version, before.digest)
+                    .map_err(|e| Abort::Rejected(Stop::refuse(waypost_proto::reason::Reason::Degraded, e)))?;
+            }
+            if before.is_none_or(|b| b.digest != head.digest()) {
+                tx.append(Event::DirectoryAccepted(wire::DirectoryAccepted {
+                    country: head.country().to_owned(),
+                    version: head.version(),
+                    digest: head.digest().as_bytes().to_vec(),
+                }))?;
+                let accepted = record::Accepted { version: head.version(), digest: head.digest() };
+                tx.put(key, accepted.encode())?;
+            }
+            accept::accept_chain(tx, &owner.id, &owner.own(), &owner.rules)
+        })
+        .await?;
+    Ok(())
+}
+
+/// Reads the directory anew and puts it in force if it is newer: logged first, in every agency's log.
+///
+/// # Errors
+/// [`StartError`]; the one in force stays.
+pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, StartError> {
+    let fresh = Arc::new(directory(config, node.now())?);
+    let version = fresh.head().version();
+    let before = node.directory();
+    fresh
+        .head()
+        .check_not_older(before.head().version(), before.head().digest())
+        .map_err(|source| StartError::Directory { path: config.directory.file.clone(), source: Box::new(source) })?;
+    if version == before.head().version() {
+        return Ok(version);
+    }
+    for agency in node.agencies() {
+        let entry = wire::DirectoryAccepted {
+            country: fresh.head().country().to_owned(),
+            version,
+            digest: fresh.head().digest().as_bytes().to_vec(),
+        };
+        let accepted = record::Accepted { version, digest: fresh.head().digest() };
+        let key = record::directory(&agency.id, fresh.head().country());
+        node.sequencer
+            .run(&agency.id, move |tx| -> Result<(), Abort<Stop>> {
+                tx.append(Event::DirectoryAccepted(entry))?;
+                tx.put(key, accepted.encode())?;
+                Ok(())
+            })
+            .await
+            .map_err(|abort| StartError::Accept { agency: agency.id.clone(), source: Stop::from(abort) })?;
+    }
+    node.replace_directory(fresh);
+    Ok(version)
+}
