@@ -7,6 +7,7 @@ use waypost_proto::reason::Reason;
 use waypost_proto::wire;
 
 use super::call::{self, CallError, Client};
+use crate::output::Failure;
 
 /// Items asked for at once.
 const PAGE: u32 = 500;
@@ -133,6 +134,20 @@ pub(crate) enum MailError {
     /// A call fails.
     #[error(transparent)]
     Call(#[from] CallError),
+}
+
+impl From<MailError> for Failure {
+    fn from(error: MailError) -> Self {
+        match error {
+            MailError::Call(error) => error.into(),
+            MailError::NotFound { .. } | MailError::Ambiguous { .. } => {
+                Self::invalid(error.to_string()).next("waypost inbox --all, or waypost case list")
+            }
+            error => Self::error(error.to_string())
+                .because("the node's list cannot be used")
+                .next("type the command again; then tell who runs the node"),
+        }
+    }
 }
 
 impl Item {

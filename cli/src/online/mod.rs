@@ -26,7 +26,12 @@ pub(crate) mod input;
 pub(crate) mod policy;
 pub(crate) mod send;
 
+pub(crate) mod answer;
 pub(crate) mod refer;
+
+pub(crate) mod fetch;
+pub(crate) mod inbox;
+pub(crate) mod open;
 
 #[cfg(test)]
 pub(crate) mod fixture;

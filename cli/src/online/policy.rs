@@ -93,9 +93,13 @@ impl BothRules {
         &self,
         recipient: RecipientDesk,
         sender: SenderFacts,
-    ) -> Result<Judge, Failure> {
-        Judge::new(Arc::clone(&self.own), Arc::clone(&self.theirs), recipient, sender)
-            .map_err(|e| unusable(&e))
+    ) -> Judge {
+        Judge {
+            sender_rules: Arc::clone(&self.own),
+            recipient_rules: Arc::clone(&self.theirs),
+            recipient,
+            sender,
+        }
     }
 }
 

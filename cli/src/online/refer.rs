@@ -365,7 +365,7 @@ fn decide(
 ) -> Result<(Minimisation, Vec<NotCarried>), Failure> {
     let judge = route
         .rules
-        .judge(route.recipient.clone(), route.sender.clone())?;
+        .judge(route.recipient.clone(), route.sender.clone());
     let draft = Draft::new(given.form, request(wanted, route)).map_err(|e| unfit(&e))?;
     let minimisation = draft
         .minimise(&judge, route.rules.versions()?)

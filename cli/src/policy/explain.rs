@@ -168,8 +168,12 @@ pub fn explain(wanted: &Explain) -> Result<Output, Failure> {
         agency: set(AgencyAttestation::ALL),
     };
     let digest = rules.digest();
-    let judge = Judge::new(Arc::clone(&rules), rules, recipient, sender)
-        .map_err(|e| Failure::error("the rules cannot be asked").caused_by(&e))?;
+    let judge = Judge {
+        sender_rules: Arc::clone(&rules),
+        recipient_rules: rules,
+        recipient,
+        sender,
+    };
     let mut not_carried = Vec::new();
     let explanation = match &wanted.form {
         None => explain::parts(&judge, &facts(wanted)?, &set(&wanted.part)),
