@@ -142,7 +142,7 @@ pub(crate) async fn answer(
     let judge = rules.judge(
         policy::recipient(&theirs.party, &to.desk, &from.agency)?,
         policy::sender(&own.party, &from.desk)?,
-    )?;
+    );
     let draft = Draft::new(form, request(item)).map_err(|e| unfit(&e))?;
     let minimisation = draft
         .minimise(&judge, rules.versions()?)

@@ -11,7 +11,7 @@ use waypost_proto::checkpoint::Checkpoint;
 use waypost_proto::entry::{Entry, EntryError};
 use waypost_proto::id::{AgencyId, Digest, MessageId};
 use waypost_proto::merkle::{self, Frontier};
-use waypost_proto::wire::{self, log_entry::Event};
+use waypost_proto::wire::log_entry::Event;
 
 use super::mail::{Direction, Item, Outcome};
 use crate::home::LogMirror;
