@@ -124,16 +124,26 @@ pub enum ManifestError {
     },
 }
 
+fn in_order(field: &'static str, limit: usize, codes: &[String]) -> Result<(), ManifestError> {
+    if codes.len() > limit || !codes.is_sorted_by(|a, b| a < b) {
+        return Err(ManifestError::List { field, limit });
+    }
+    Ok(())
+}
+
 fn sorted<T: FromStr<Err = UnknownCode> + Ord>(
     field: &'static str,
     limit: usize,
     codes: &[String],
 ) -> Result<BTreeSet<T>, ManifestError> {
-    let strictly_sorted = codes.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    if codes.len() > limit || !strictly_sorted {
-        return Err(ManifestError::List { field, limit });
-    }
-    codes.iter().map(|c| c.parse().map_err(ManifestError::Code)).collect()
+    in_order(field, limit, codes)?;
+    codes.iter().map(|c| known(c)).collect()
+}
+
+/// A code of a closed vocabulary; the error does not repeat what a peer sent.
+fn known<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<T, ManifestError> {
+    code.parse()
+        .map_err(|e: UnknownCode| ManifestError::Code(e.without_input()))
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, ManifestError> {
@@ -152,8 +162,8 @@ fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String>
     list
 }
 
-fn optional<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<Option<T>, UnknownCode> {
-    if code.is_empty() { Ok(None) } else { code.parse().map(Some) }
+fn optional<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<Option<T>, ManifestError> {
+    if code.is_empty() { Ok(None) } else { known(code).map(Some) }
 }
 
 impl Manifest {
@@ -171,7 +181,11 @@ impl Manifest {
         }
         plain("profile", &wire.profile)?;
         plain("calendar", &wire.calendar)?;
-        if wire.clocks.len() > 8 || wire.due_at.is_some() != !wire.calendar.is_empty() {
+        if wire.due_at.is_some() == wire.calendar.is_empty() {
+            return Err(ManifestError::Clock { field: "calendar" });
+        }
+        in_order("clocks", limit::MANIFEST_CLOCKS, &wire.clocks)?;
+        if wire.clocks.iter().any(String::is_empty) {
             return Err(ManifestError::Clock { field: "clocks" });
         }
         wire.clocks.iter().try_for_each(|c| plain("clocks", c))?;
@@ -238,14 +252,14 @@ fn parse_facts(wire: &wire::Manifest) -> Result<Facts, ManifestError> {
         return Err(ManifestError::Transfer { code: basis.code() });
     }
     Ok(Facts {
-        purpose: wire.purpose.parse()?,
+        purpose: known(&wire.purpose)?,
         legal_bases,
         minor_status: minor_from_wire(wire.minor_status())?,
         consent,
         consented_parts: sorted("consented_parts", limit::MANIFEST_PARTS, &wire.consented_parts)?,
         override_ground,
         danger: wire.danger,
-        handling: wire.handling.parse()?,
+        handling: known(&wire.handling)?,
         retention_days: wire.retention_days,
         transfer_basis,
         represented: wire.represented,
