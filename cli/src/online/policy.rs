@@ -91,11 +91,7 @@ impl BothRules {
     }
 
     /// The judge between two desks.
-    pub(crate) fn judge(
-        &self,
-        recipient: RecipientDesk,
-        sender: SenderFacts,
-    ) -> Judge {
+    pub(crate) fn judge(&self, recipient: RecipientDesk, sender: SenderFacts) -> Judge {
         Judge {
             sender_rules: Arc::clone(&self.own),
             recipient_rules: Arc::clone(&self.theirs),
