@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn prost_types_set(compiler: &protox::Compiler) -> Result<prost_types::FileDescriptorSet, Box<dyn std::error::Error>> {
+fn prost_types_set(
+    compiler: &protox::Compiler,
+) -> Result<prost_types::FileDescriptorSet, Box<dyn std::error::Error>> {
     Ok(prost_types::FileDescriptorSet::decode(
         compiler.encode_file_descriptor_set().as_slice(),
     )?)

@@ -11,8 +11,8 @@ pub use agency::{
 };
 pub use directory::{DirectoryAdd, DirectoryCommand};
 pub use online::{
-    CaseCommand, CheckpointLog, ConsistencyLog, Destination, ExportLog, FormFormat, IdStart, LogCommand,
-    MessageCommand, OnlineCommand, Open, ProveLog, Refer, Reply, ShowLog, VerifyLog,
+    CaseCommand, CheckpointLog, ConsistencyLog, Destination, ExportLog, FormFormat, IdStart,
+    LogCommand, MessageCommand, OnlineCommand, Open, ProveLog, Refer, Reply, ShowLog, VerifyLog,
 };
 pub use policy::{BundleFolder, Explain, PolicyCommand, Prove, ZoneName};
 

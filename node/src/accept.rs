@@ -33,7 +33,10 @@ pub(crate) struct Sides {
 }
 
 /// Asks the policy of both sides about everything that the manifest declares.
-pub(crate) fn permitted(message: Authenticated, sides: &Sides) -> Result<Permitted<Authenticated>, Stop> {
+pub(crate) fn permitted(
+    message: Authenticated,
+    sides: &Sides,
+) -> Result<Permitted<Authenticated>, Stop> {
     let header = message.header();
     let versions = &header.manifest.versions;
     let known = Catalogue::current().is_ok_and(|c| c.digest() == versions.catalogue)
@@ -44,15 +47,22 @@ pub(crate) fn permitted(message: Authenticated, sides: &Sides) -> Result<Permitt
     let judge = judge(header, sides)?;
     let ceiling = header.kind.ceiling();
     if let Some(part) = header.manifest.parts.iter().find(|p| !ceiling.contains(p)) {
-        return Err(Stop::refuse(Reason::NotPermitted, format!("`{}` cannot carry `{part}`", header.kind.code())));
+        return Err(Stop::refuse(
+            Reason::NotPermitted,
+            format!("`{}` cannot carry `{part}`", header.kind.code()),
+        ));
     }
     permit(&judge, message, |m| &m.header().manifest).map_err(|denied| Stop::refuse(denied.reason(), denied))
 }
 
 fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
     let desk = |e: waypost_proto::party::PartyError| Stop::refuse(Reason::Key, e);
-    let principal =
-        RecipientDesk::of(&sides.recipient, &header.recipient.desk, &header.sender.agency).map_err(desk)?;
+    let principal = RecipientDesk::of(
+        &sides.recipient,
+        &header.recipient.desk,
+        &header.sender.agency,
+    )
+    .map_err(desk)?;
     let sender = SenderFacts::of(&sides.sender, &header.sender.desk).map_err(desk)?;
     Ok(Judge {
         sender_rules: Arc::clone(&sides.sender_rules),
@@ -86,7 +96,12 @@ pub(crate) fn step_case(
     let stored = tx.get(&record::case(agency, &header.case_id))?;
     match stored {
         None => {
-            let case = Case::open(header.kind, header.message_id, direction, counterpart.clone());
+            let case = Case::open(
+                header.kind,
+                header.message_id,
+                direction,
+                counterpart.clone(),
+            );
             case.map_err(refuse)
         }
         Some(bytes) => {
@@ -111,13 +126,22 @@ pub(crate) fn number(tx: &mut Tx<'_>, key: &crate::store::Key) -> Result<u64, Ab
 /// Accepts a counterpart's or the agency's own roster and bundle into the log, if they are new.
 ///
 /// INVARIANT (log is the commit): what a message rests on is stored with the entries that accept it.
-pub(crate) fn accept_chain(tx: &mut Tx<'_>, agency: &AgencyId, party: &Party, rules: &Rules) -> Result<(), Abort<Stop>> {
+pub(crate) fn accept_chain(
+    tx: &mut Tx<'_>,
+    agency: &AgencyId,
+    party: &Party,
+    rules: &Rules,
+) -> Result<(), Abort<Stop>> {
     let whose = &party.record().id;
     let roster = party.roster();
     let version = roster.roster().version;
     let key = record::roster(agency, whose);
     let before = tx.get(&key)?;
-    let before = before.as_deref().map(record::Accepted::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
+    let before = before
+        .as_deref()
+        .map(record::Accepted::decode)
+        .transpose()
+        .map_err(|e| Abort::Rejected(Stop::from(e)))?;
     if let Some(before) = before {
         party
             .check_not_older(before.version, before.digest)
@@ -125,14 +149,30 @@ pub(crate) fn accept_chain(tx: &mut Tx<'_>, agency: &AgencyId, party: &Party, ru
     }
     if before.is_none_or(|b| b.digest != roster.digest()) {
         tx.append(entry::roster_accepted(whose, version, roster.digest()))?;
-        tx.put(key, record::Accepted { version, digest: roster.digest() }.encode())?;
+        tx.put(
+            key,
+            record::Accepted {
+                version,
+                digest: roster.digest(),
+            }
+            .encode(),
+        )?;
         put_object(tx, agency, wire::ObjectType::Roster, roster.as_bytes())?;
         for certificate in party.certificates() {
-            put_object(tx, agency, wire::ObjectType::Certificate, Certificate::as_bytes(certificate))?;
+            put_object(
+                tx,
+                agency,
+                wire::ObjectType::Certificate,
+                Certificate::as_bytes(certificate),
+            )?;
         }
     }
     let key = record::bundle(agency, whose);
-    let accepted = record::Accepted { version: 0, digest: rules.digest() }.encode();
+    let accepted = record::Accepted {
+        version: 0,
+        digest: rules.digest(),
+    }
+    .encode();
     if tx.get(&key)?.as_ref() != Some(&accepted) {
         tx.append(Event::BundleAccepted(wire::BundleAccepted {
             agency: whose.to_string(),
@@ -152,7 +192,10 @@ pub(crate) fn put_object(
 ) -> Result<(), Abort<Stop>> {
     let digest = Digest::of(bytes);
     for (chunk, index) in bytes.chunks(limit::VALUE_BYTES).zip(0_u16..) {
-        tx.put(record::object_chunk(agency, kind, &digest, index), chunk.to_vec())?;
+        tx.put(
+            record::object_chunk(agency, kind, &digest, index),
+            chunk.to_vec(),
+        )?;
     }
     Ok(())
 }
@@ -168,8 +211,17 @@ pub(crate) fn stage_message(
     let header = message.header();
     let id = header.message_id;
     tx.put(record::message(&agency.id, &id), stored.encode())?;
-    tx.put(record::list_item(&agency.id, stored.position), id.as_bytes().to_vec())?;
-    tx.put(record::case_message(&agency.id, &header.case_id, stored.position), id.as_bytes().to_vec())?;
-    tx.put(record::case(&agency.id, &header.case_id), record::encode_case(case))?;
+    tx.put(
+        record::list_item(&agency.id, stored.position),
+        id.as_bytes().to_vec(),
+    )?;
+    tx.put(
+        record::case_message(&agency.id, &header.case_id, stored.position),
+        id.as_bytes().to_vec(),
+    )?;
+    tx.put(
+        record::case(&agency.id, &header.case_id),
+        record::encode_case(case),
+    )?;
     Ok(())
 }

@@ -19,14 +19,27 @@ use crate::sequencer::Abort;
 ///
 /// # Errors
 /// When the store fails.
-pub fn list(node: &Node, agency: &AgencyId, request: &wire::ListRequest) -> Result<wire::ListReply, Stop> {
-    let most = usize::try_from(request.limit).unwrap_or(usize::MAX).clamp(1, limit::LIST_ITEMS);
+pub fn list(
+    node: &Node,
+    agency: &AgencyId,
+    request: &wire::ListRequest,
+) -> Result<wire::ListReply, Stop> {
+    let most = usize::try_from(request.limit)
+        .unwrap_or(usize::MAX)
+        .clamp(1, limit::LIST_ITEMS);
     let after = request.after;
     let (range, start) = match CaseId::try_from(request.case_id.as_slice()) {
-        Ok(case) => (record::case_messages(agency, &case), record::case_message(agency, &case, after)),
+        Ok(case) => (
+            record::case_messages(agency, &case),
+            record::case_message(agency, &case, after),
+        ),
         Err(_) => (record::list(agency), record::list_item(agency, after)),
     };
-    let mut next = Some(if after == 0 { range } else { range.after(&start) });
+    let mut next = Some(if after == 0 {
+        range
+    } else {
+        range.after(&start)
+    });
     let mut items = Vec::new();
     while let Some(range) = next {
         let page = node.store.scan(&range, limit::SCAN_ROWS)?;
@@ -35,7 +48,9 @@ pub fn list(node: &Node, agency: &AgencyId, request: &wire::ListRequest) -> Resu
                 return Ok(wire::ListReply { items, more: true });
             }
             let id = record::decode_message_id(id)?;
-            let Some(stored) = node.message(agency, &id)? else { continue };
+            let Some(stored) = node.message(agency, &id)? else {
+                continue;
+            };
             let wanted = match request.direction() {
                 wire::Direction::Unspecified => true,
                 wire::Direction::In => !stored.outgoing,
@@ -69,17 +84,30 @@ pub async fn fetch(
         message_id: id.as_bytes().to_vec(),
         officer: officer.as_bytes().to_vec(),
     });
-    note(node, agency, id, event, |message, time| message.fetched_at = message.fetched_at.or(Some(time))).await?;
-    let Some(stored) = node.message(agency, id)? else { return Ok(None) };
+    note(node, agency, id, event, |message, time| {
+        message.fetched_at = message.fetched_at.or(Some(time))
+    })
+    .await?;
+    let Some(stored) = node.message(agency, id)? else {
+        return Ok(None);
+    };
     let header = Header::decode(&stored.header).map_err(|_| Stop::Failed)?;
     let body = node.open_body(agency, id)?;
     let (sender_roster, mut certificates) =
         chain(node, agency, &header.sender.agency, &header.sender_roster)?;
-    let (recipient_roster, theirs) =
-        chain(node, agency, &header.recipient.agency, &header.recipient_roster)?;
+    let (recipient_roster, theirs) = chain(
+        node,
+        agency,
+        &header.recipient.agency,
+        &header.recipient_roster,
+    )?;
     certificates.extend(theirs);
     Ok(Some(wire::FetchReply {
-        envelope: Some(wire::Envelope { header: stored.header, body, signature: stored.signature }),
+        envelope: Some(wire::Envelope {
+            header: stored.header,
+            body,
+            signature: stored.signature,
+        }),
         evidence: Some(node.evidence(agency, stored.position, 0)?),
         counterpart: stored.counterpart,
         sender_roster,
@@ -114,7 +142,10 @@ pub async fn report_opened(
         message_id: id.as_bytes().to_vec(),
         officer: officer.as_bytes().to_vec(),
     });
-    note(node, agency, id, event, |message, time| message.opened_at = message.opened_at.or(Some(time))).await?;
+    note(node, agency, id, event, |message, time| {
+        message.opened_at = message.opened_at.or(Some(time))
+    })
+    .await?;
     Ok(true)
 }
 
@@ -130,7 +161,8 @@ async fn note(
     node.sequencer
         .run(agency, move |tx| {
             let bytes = tx.get(&key)?.ok_or_else(|| Abort::Rejected(Stop::Failed))?;
-            let mut message = record::Message::decode(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
+            let mut message =
+                record::Message::decode(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
             tx.append(event)?;
             change(&mut message, tx.now());
             tx.put(key, message.encode())?;
@@ -153,7 +185,9 @@ pub(crate) async fn entries(
 ) -> Result<(), Status> {
     let size = node.log_size(agency)?;
     if from > to || to > size {
-        return Err(Status::out_of_range("from and to: indexes of this log, the smaller first"));
+        return Err(Status::out_of_range(
+            "from and to: indexes of this log, the smaller first",
+        ));
     }
     let mut next = from;
     while next < to {
@@ -162,7 +196,11 @@ pub(crate) async fn entries(
             return Err(Status::unavailable("the log cannot be read"));
         }
         for entry in page {
-            if sender.send(Ok(wire::LogEntryReply { index: next, entry })).await.is_err() {
+            if sender
+                .send(Ok(wire::LogEntryReply { index: next, entry }))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
             next += 1;
@@ -191,7 +229,8 @@ pub(crate) async fn watch(
                 return Err(Status::unavailable("the log cannot be read"));
             }
             for bytes in page {
-                let event = event(node, agency, next, &bytes).map_err(|s| crate::peer::status(&s))?;
+                let event =
+                    event(node, agency, next, &bytes).map_err(|s| crate::peer::status(&s))?;
                 if let Some(event) = event
                     && sender.send(Ok(event)).await.is_err()
                 {
@@ -210,8 +249,24 @@ pub(crate) async fn watch(
     }
 }
 
-fn event(node: &Node, agency: &AgencyId, position: u64, bytes: &[u8]) -> Result<Option<wire::WatchEvent>, Stop> {
-    let Some(id) = Entry::decode(bytes).ok().and_then(|entry| entry.message_id()) else { return Ok(None) };
-    let outcome = node.message(agency, &id)?.map_or(wire::Outcome::Unspecified, |m| m.outcome);
-    Ok(Some(wire::WatchEvent { position, message_id: id.as_bytes().to_vec(), outcome: outcome.into() }))
+fn event(
+    node: &Node,
+    agency: &AgencyId,
+    position: u64,
+    bytes: &[u8],
+) -> Result<Option<wire::WatchEvent>, Stop> {
+    let Some(id) = Entry::decode(bytes)
+        .ok()
+        .and_then(|entry| entry.message_id())
+    else {
+        return Ok(None);
+    };
+    let outcome = node
+        .message(agency, &id)?
+        .map_or(wire::Outcome::Unspecified, |m| m.outcome);
+    Ok(Some(wire::WatchEvent {
+        position,
+        message_id: id.as_bytes().to_vec(),
+        outcome: outcome.into(),
+    }))
 }

@@ -181,7 +181,11 @@ pub fn read_folder(path: &Path, limit: usize) -> Result<Vec<(String, Vec<u8>)>, 
             }
             let content = read_public(&found, left)?;
             left = left.saturating_sub(content.len());
-            let name = found.strip_prefix(path).unwrap_or(&found).to_string_lossy().into_owned();
+            let name = found
+                .strip_prefix(path)
+                .unwrap_or(&found)
+                .to_string_lossy()
+                .into_owned();
             files.push((name, content));
         }
     }

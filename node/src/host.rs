@@ -37,7 +37,13 @@ impl Agency {
     /// An agency with its current chain.
     #[must_use]
     pub fn new(own: Party, bundle: Arc<Bundle>, rules: Arc<Rules>, log_key: Verifier) -> Self {
-        Self { id: own.record().id.clone(), bundle, rules, log_key, own: RwLock::new(Arc::new(own)) }
+        Self {
+            id: own.record().id.clone(),
+            bundle,
+            rules,
+            log_key,
+            own: RwLock::new(Arc::new(own)),
+        }
     }
 
     /// The agency's own chain: record, roster, certificates.
@@ -109,7 +115,11 @@ impl Node {
             parties: parts.parties,
             refusals: Refusals::default(),
             wake: Wake::default(),
-            agencies: parts.agencies.into_iter().map(|a| (a.id.clone(), Arc::new(a))).collect(),
+            agencies: parts
+                .agencies
+                .into_iter()
+                .map(|a| (a.id.clone(), Arc::new(a)))
+                .collect(),
             directory: RwLock::new(parts.directory),
         }
     }
@@ -134,7 +144,12 @@ impl Node {
     /// The directory in force.
     #[must_use]
     pub fn directory(&self) -> Arc<VerifiedDirectory> {
-        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .directory
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Names peers by their TLS keys, by the directory of the moment.
@@ -146,7 +161,10 @@ impl Node {
 
     /// Puts a newer directory in force. Its acceptance is in every agency's log before.
     pub(crate) fn replace_directory(&self, directory: Arc<VerifiedDirectory>) {
-        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
+        *self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = directory;
     }
 
     /// Whether the directory or the agency's own roster is past its validity.
@@ -182,7 +200,10 @@ pub enum Stop {
 impl Stop {
     /// A refusal.
     pub fn refuse(reason: Reason, detail: impl ToString) -> Self {
-        Self::Refused { reason, detail: detail.to_string() }
+        Self::Refused {
+            reason,
+            detail: detail.to_string(),
+        }
     }
 
     /// The reason that the other side is told.

@@ -27,7 +27,11 @@ use crate::sequencer::Abort;
 ///
 /// # Errors
 /// [`Stop`]: nothing was kept but, for what was authenticated, the entry of the refusal.
-pub async fn deliver(node: &Arc<Node>, peer: &NodeId, request: wire::DeliverRequest) -> Result<wire::Evidence, Stop> {
+pub async fn deliver(
+    node: &Arc<Node>,
+    peer: &NodeId,
+    request: wire::DeliverRequest,
+) -> Result<wire::Evidence, Stop> {
     let offer = match Offer::take(node, peer, request) {
         Ok(offer) => offer,
         Err(stop) => {
@@ -42,7 +46,10 @@ pub async fn deliver(node: &Arc<Node>, peer: &NodeId, request: wire::DeliverRequ
     let directory = node.directory();
     let now = node.now();
     if node.is_degraded(&offer.agency) {
-        return Err(Stop::refuse(Reason::Degraded, "directory or roster past its validity"));
+        return Err(Stop::refuse(
+            Reason::Degraded,
+            "directory or roster past its validity",
+        ));
     }
     let header = offer.received.header();
     let counterpart = node
@@ -55,8 +62,13 @@ pub async fn deliver(node: &Arc<Node>, peer: &NodeId, request: wire::DeliverRequ
         recipient: offer.agency.own(),
         recipient_rules: Arc::clone(&offer.agency.rules),
     };
-    let message = accept::authenticate(offer.received.clone(), &sides, directory.head().suite(), now)
-        .inspect_err(|_| node.refusals.count_unauthenticated())?;
+    let message = accept::authenticate(
+        offer.received.clone(),
+        &sides,
+        directory.head().suite(),
+        now,
+    )
+    .inspect_err(|_| node.refusals.count_unauthenticated())?;
     let refusal = Refusal::of(&message);
     match offer.accept(node, message, sides, now).await {
         Ok(position) => node.evidence(&offer.agency.id, position, offer.seen_by_sender),
@@ -112,7 +124,11 @@ impl Offer {
             return Ok(same.then_some(stored.position));
         }
         let tombstone = node.store.get(&record::tombstone(&self.agency.id, &id))?;
-        match tombstone.as_deref().map(record::Tombstone::decode).transpose()? {
+        match tombstone
+            .as_deref()
+            .map(record::Tombstone::decode)
+            .transpose()?
+        {
             Some(tombstone) if tombstone.header_digest == self.received.header_digest() => {
                 Ok(Some(tombstone.position))
             }
@@ -129,7 +145,10 @@ impl Offer {
     ) -> Result<u64, Stop> {
         let id = message.header().message_id;
         let reused = node.message(&self.agency.id, &id)?.is_some()
-            || node.store.get(&record::tombstone(&self.agency.id, &id))?.is_some();
+            || node
+                .store
+                .get(&record::tombstone(&self.agency.id, &id))?
+                .is_some();
         if reused {
             return Err(Stop::refuse(Reason::IdReused, "id known with other bytes"));
         }
@@ -144,15 +163,25 @@ impl Offer {
     }
 
     /// Checks the sender's evidence against what was last seen of its log.
-    fn evidence(&self, node: &Node, message: &Authenticated, now: Timestamp) -> Result<Origin, Stop> {
+    fn evidence(
+        &self,
+        node: &Node,
+        message: &Authenticated,
+        now: Timestamp,
+    ) -> Result<Origin, Stop> {
         let before = node.seen(&self.agency.id, &self.sender.id)?;
         let last = before.as_ref().map(|s| s.last);
-        let proved = Proved::verify(&self.evidence, &self.sender, last, now).map_err(|error| match error {
-            EvidenceError::From { seen, .. } => Stop::LastSeen { size: seen },
-            error => Stop::refuse(error.reason(), error),
-        })?;
-        let submitted =
-            proved.submitted(&message.facts()).map_err(|error| Stop::refuse(error.reason(), error))?.clone();
+        let proved =
+            Proved::verify(&self.evidence, &self.sender, last, now).map_err(
+                |error| match error {
+                    EvidenceError::From { seen, .. } => Stop::LastSeen { size: seen },
+                    error => Stop::refuse(error.reason(), error),
+                },
+            )?;
+        let submitted = proved
+            .submitted(&message.facts())
+            .map_err(|error| Stop::refuse(error.reason(), error))?
+            .clone();
         if submitted.lane != LANE {
             return Err(Stop::refuse(Reason::Evidence, "unknown lane"));
         }
@@ -161,7 +190,15 @@ impl Offer {
             Some(before) if before.last == seen => before.checkpoint.clone(),
             _ => proved.signed_checkpoint().as_bytes().to_vec(),
         };
-        Ok(Origin { before, seen: record::Seen { last: seen, checkpoint }, submitted, proved })
+        Ok(Origin {
+            before,
+            seen: record::Seen {
+                last: seen,
+                checkpoint,
+            },
+            submitted,
+            proved,
+        })
     }
 
     async fn commit(
@@ -171,7 +208,7 @@ impl Offer {
         sides: Sides,
         origin: Origin,
     ) -> Result<u64, Stop> {
-            let owner = Arc::clone(&self.agency);
+        let owner = Arc::clone(&self.agency);
         let sender = self.sender.id.clone();
         let evidence = self.evidence.clone();
         let directory = node.directory().head().version();
@@ -185,15 +222,27 @@ impl Offer {
                 let still = shared.directory().head().version() == directory
                     && owner.own().roster().digest() == header.recipient_roster;
                 if !still {
-                    return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
+                    return Err(Abort::Rejected(Stop::refuse(
+                        Reason::Busy,
+                        "directory or roster changed meanwhile",
+                    )));
                 }
                 origin.check_unchanged(tx, &owner.id, &sender)?;
-                if tx.get(&record::message(&owner.id, &header.message_id))?.is_some() {
-                    return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "the same message is being received")));
+                if tx
+                    .get(&record::message(&owner.id, &header.message_id))?
+                    .is_some()
+                {
+                    return Err(Abort::Rejected(Stop::refuse(
+                        Reason::Busy,
+                        "the same message is being received",
+                    )));
                 }
                 let last = record::last_accepted(&owner.id, &sender, LANE);
                 if origin.submitted.number <= accept::number(tx, &last)? {
-                    return Err(Abort::Rejected(Stop::refuse(Reason::Order, "number not after the last one")));
+                    return Err(Abort::Rejected(Stop::refuse(
+                        Reason::Order,
+                        "number not after the last one",
+                    )));
                 }
                 accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
                 accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
@@ -211,7 +260,12 @@ impl Offer {
     }
 
     /// Logs that the message came too late. Its bytes are not kept.
-    async fn entomb(&self, node: &Arc<Node>, message: Authenticated, origin: Origin) -> Result<u64, Stop> {
+    async fn entomb(
+        &self,
+        node: &Arc<Node>,
+        message: Authenticated,
+        origin: Origin,
+    ) -> Result<u64, Stop> {
         let owner = self.agency.id.clone();
         let sender = self.sender.id.clone();
         let committed = node
@@ -225,8 +279,14 @@ impl Offer {
                     recipient_agency: owner.to_string(),
                     header_digest: message.header_digest().as_bytes().to_vec(),
                 }))?;
-                let tombstone = record::Tombstone { header_digest: message.header_digest(), position };
-                tx.put(record::tombstone(&owner, &header.message_id), tombstone.encode())?;
+                let tombstone = record::Tombstone {
+                    header_digest: message.header_digest(),
+                    position,
+                };
+                tx.put(
+                    record::tombstone(&owner, &header.message_id),
+                    tombstone.encode(),
+                )?;
                 tx.put(record::seen(&owner, &sender), origin.seen.encode())?;
                 Ok(position)
             })
@@ -253,11 +313,17 @@ impl Origin {
         sender: &AgencyId,
     ) -> Result<(), Abort<Stop>> {
         let now = tx.get(&record::seen(owner, sender))?;
-        let now = now.as_deref().map(record::Seen::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
+        let now = now
+            .as_deref()
+            .map(record::Seen::decode)
+            .transpose()
+            .map_err(|e| Abort::Rejected(Stop::from(e)))?;
         if now == self.before {
             Ok(())
         } else {
-            Err(Abort::Rejected(Stop::LastSeen { size: now.map_or(0, |s| s.last.size) }))
+            Err(Abort::Rejected(Stop::LastSeen {
+                size: now.map_or(0, |s| s.last.size),
+            }))
         }
     }
 
@@ -348,10 +414,17 @@ impl Refusal {
                     }))?;
                 }
                 if allowance.entry {
-                    tx.append(Event::Refused(wire::Refused { reason: reason.code().to_owned(), ..self.event.clone() }))?;
+                    tx.append(Event::Refused(wire::Refused {
+                        reason: reason.code().to_owned(),
+                        ..self.event.clone()
+                    }))?;
                     if reason == Reason::IdReused {
-                        let id = record::decode_message_id(&self.event.message_id).map_err(|e| Abort::Rejected(Stop::from(e)))?;
-                        tx.put(record::conflict(&owner, &id, &self.header), self.event.body_digest.clone())?;
+                        let id = record::decode_message_id(&self.event.message_id)
+                            .map_err(|e| Abort::Rejected(Stop::from(e)))?;
+                        tx.put(
+                            record::conflict(&owner, &id, &self.header),
+                            self.event.body_digest.clone(),
+                        )?;
                     }
                 }
                 Ok(())

@@ -11,17 +11,17 @@ pub mod start;
 
 pub mod host;
 
-pub mod peer;
 pub mod inbound;
+pub mod peer;
 
 pub mod desk;
+pub mod fetch;
 pub mod login;
 pub mod lookup;
 pub mod outbound;
-pub mod fetch;
 
-pub mod relay;
 pub mod parties;
+pub mod relay;
 
 mod accept;
 pub mod queries;

@@ -44,7 +44,11 @@ pub fn challenge(
 ) -> Result<[u8; 32], LogInError> {
     let mut nonce = [0; 32];
     rand::fill(&mut nonce).map_err(|_| LogInError::Random)?;
-    connection.challenge(Challenge { agency, officer, nonce });
+    connection.challenge(Challenge {
+        agency,
+        officer,
+        nonce,
+    });
     Ok(nonce)
 }
 
@@ -52,7 +56,11 @@ pub fn challenge(
 ///
 /// # Errors
 /// LGN-01 to LGN-04.
-pub fn log_in(node: &Node, connection: &DeskConnection, request: &wire::LogInRequest) -> Result<Session, LogInError> {
+pub fn log_in(
+    node: &Node,
+    connection: &DeskConnection,
+    request: &wire::LogInRequest,
+) -> Result<Session, LogInError> {
     let challenge = connection.take_challenge().ok_or(LogInError::Challenge)?;
     let content: wire::LogInContent =
         strict::decode(&request.content, limit::LOG_IN_BYTES).map_err(|_| LogInError::Names)?;
@@ -69,11 +77,23 @@ pub fn log_in(node: &Node, connection: &DeskConnection, request: &wire::LogInReq
         .map_err(|_| LogInError::Connection)?;
     let agency = node.agency(&challenge.agency).ok_or(LogInError::Officer)?;
     let own = agency.own();
-    let (_, certificate) = own.any_officer(&challenge.officer).ok_or(LogInError::Officer)?;
+    let (_, certificate) = own
+        .any_officer(&challenge.officer)
+        .ok_or(LogInError::Officer)?;
     certificate
-        .verify(Context::Login, &request.content, &request.signature, node.now())
+        .verify(
+            Context::Login,
+            &request.content,
+            &request.signature,
+            node.now(),
+        )
         .map_err(|_| LogInError::Officer)?;
-    let session = Session { agency: challenge.agency, officer: challenge.officer };
-    connection.log_in(session.clone()).map_err(|_| LogInError::Already)?;
+    let session = Session {
+        agency: challenge.agency,
+        officer: challenge.officer,
+    };
+    connection
+        .log_in(session.clone())
+        .map_err(|_| LogInError::Already)?;
     Ok(session)
 }

@@ -25,7 +25,8 @@ pub async fn look_up(node: &Node, id: &AgencyId) -> Result<wire::LookUpReply, St
     let record = directory.agency(id).ok_or_else(unknown)?;
     let certificate = directory.certificate(id).ok_or_else(unknown)?;
     let counterpart = node.counterpart_now(&directory, id, node.now()).await?;
-    let roster = wire::Signed::decode(counterpart.party.roster().as_bytes()).map_err(|_| Stop::Failed)?;
+    let roster =
+        wire::Signed::decode(counterpart.party.roster().as_bytes()).map_err(|_| Stop::Failed)?;
     Ok(wire::LookUpReply {
         head: Some(directory.signed_head().clone()),
         operator: directory.operator().as_bytes().to_vec(),
@@ -60,14 +61,27 @@ pub async fn publish_roster(
     let now = node.now();
     let own = agency.own();
     // The signature first: what nobody vouches for costs one verification.
-    let mut party = Party::assemble(record.clone(), certificate, roster, own.certificates().cloned(), now).map_err(refuse)?;
-    let given: Result<Vec<Certificate>, _> = certificates.iter().map(|c| Certificate::parse(c)).collect();
+    let mut party = Party::assemble(
+        record.clone(),
+        certificate,
+        roster,
+        own.certificates().cloned(),
+        now,
+    )
+    .map_err(refuse)?;
+    let given: Result<Vec<Certificate>, _> =
+        certificates.iter().map(|c| Certificate::parse(c)).collect();
     party.supply(given.map_err(|e| Stop::refuse(Reason::Malformed, e))?);
     let before = own.roster();
-    party.check_not_older(before.roster().version, before.digest()).map_err(refuse)?;
+    party
+        .check_not_older(before.roster().version, before.digest())
+        .map_err(refuse)?;
     party.check_fresh(now).map_err(refuse)?;
     if let Some(digest) = party.missing().next() {
-        return Err(Stop::refuse(Reason::Roster, format!("CHN-07: the certificate with digest {digest} is missing")));
+        return Err(Stop::refuse(
+            Reason::Roster,
+            format!("CHN-07: the certificate with digest {digest} is missing"),
+        ));
     }
     if before.digest() == party.roster().digest() {
         return Ok(());

@@ -34,18 +34,26 @@ pub async fn submit(
     let received = Received::decode(envelope).map_err(|e| Stop::refuse(e.reason(), e))?;
     let header = received.header();
     if header.sender.agency != agency.id || header.officer != *officer {
-        return Err(Stop::refuse(Reason::Officer, "the message is not by the officer who logged in"));
+        return Err(Stop::refuse(
+            Reason::Officer,
+            "the message is not by the officer who logged in",
+        ));
     }
     if let Some(position) = known(node, agency, &received)? {
         return prove(node, &agency.id, position);
     }
     if node.is_degraded(agency) {
-        return Err(Stop::refuse(Reason::Degraded, "directory or roster past its validity"));
+        return Err(Stop::refuse(
+            Reason::Degraded,
+            "directory or roster past its validity",
+        ));
     }
     let directory = node.directory();
     let now = node.now();
     let recipient = &header.recipient.agency;
-    let counterpart = node.counterpart(&directory, recipient, header.recipient_roster, now).await?;
+    let counterpart = node
+        .counterpart(&directory, recipient, header.recipient_roster, now)
+        .await?;
     let sides = Sides {
         sender: agency.own(),
         sender_rules: Arc::clone(&agency.rules),
@@ -53,7 +61,9 @@ pub async fn submit(
         recipient_rules: counterpart.rules,
     };
     let message = accept::authenticate(received, &sides, directory.head().suite(), now)?;
-    message.check_not_expired(now).map_err(|e| Stop::refuse(e.reason(), e))?;
+    message
+        .check_not_expired(now)
+        .map_err(|e| Stop::refuse(e.reason(), e))?;
     let permitted = accept::permitted(message, &sides)?;
     let id = permitted.message().header().message_id;
     let recipient = permitted.message().header().recipient.agency.clone();
@@ -71,7 +81,11 @@ fn known(node: &Node, agency: &Agency, received: &Received) -> Result<Option<u64
     let same = stored.outgoing
         && stored.header_digest == received.header_digest()
         && stored.body_digest == received.body_digest();
-    if same { Ok(Some(stored.position)) } else { Err(Stop::refuse(Reason::IdReused, "id known with other bytes")) }
+    if same {
+        Ok(Some(stored.position))
+    } else {
+        Err(Stop::refuse(Reason::IdReused, "id known with other bytes"))
+    }
 }
 
 async fn commit(
@@ -94,10 +108,19 @@ async fn commit(
             let still = shared.directory().head().version() == directory
                 && owner.own().roster().digest() == header.sender_roster;
             if !still {
-                return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "directory or roster changed meanwhile")));
+                return Err(Abort::Rejected(Stop::refuse(
+                    Reason::Busy,
+                    "directory or roster changed meanwhile",
+                )));
             }
-            if tx.get(&record::message(&owner.id, &header.message_id))?.is_some() {
-                return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "the same message is being submitted")));
+            if tx
+                .get(&record::message(&owner.id, &header.message_id))?
+                .is_some()
+            {
+                return Err(Abort::Rejected(Stop::refuse(
+                    Reason::Busy,
+                    "the same message is being submitted",
+                )));
             }
             accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
             accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
@@ -132,7 +155,10 @@ async fn commit(
             tx.put(last, number.to_be_bytes().to_vec())?;
             let place = record::outbox_item(&owner.id, counterpart, LANE, number);
             tx.put(place, header.message_id.as_bytes().to_vec())?;
-            tx.put(record::subject_case(&owner.id, &subject, &header.case_id), Vec::new())?;
+            tx.put(
+                record::subject_case(&owner.id, &subject, &header.case_id),
+                Vec::new(),
+            )?;
             Ok(position)
         })
         .await?;

@@ -88,7 +88,8 @@ impl Parties {
             _ => {
                 let mut pins = vec![node.tls_key];
                 pins.extend(node.tls_key_next);
-                let channel = connector::peer_channel(&node.peer_endpoint, &self.identity, &pins).map_err(unavailable)?;
+                let channel = connector::peer_channel(&node.peer_endpoint, &self.identity, &pins)
+                    .map_err(unavailable)?;
                 if channels.len() >= limit::PEER_CHANNELS {
                     channels.clear();
                 }
@@ -142,7 +143,9 @@ impl Parties {
     fn kept(&self, directory: &VerifiedDirectory, agency: &AgencyId) -> Option<Kept> {
         let certificate = directory.agency(agency)?.certificate.digest;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(agency).filter(|k| k.record == certificate).cloned()
+        kept.get(agency)
+            .filter(|k| k.record == certificate)
+            .cloned()
     }
 
     async fn fetch(
@@ -156,19 +159,39 @@ impl Parties {
         let certificate = directory.certificate(agency).ok_or_else(unknown)?;
         let node = directory.node(&record.node).ok_or_else(unknown)?;
         let mut client = self.client(node)?;
-        let request = wire::CurrentRequest { agency: agency.to_string() };
-        let current = client.current(request).await.map_err(|s| unavailable(s.code()))?.into_inner();
-        let roster = current.roster.ok_or_else(|| unavailable("no roster"))?.encode_to_vec();
+        let request = wire::CurrentRequest {
+            agency: agency.to_string(),
+        };
+        let current = client
+            .current(request)
+            .await
+            .map_err(|s| unavailable(s.code()))?
+            .into_inner();
+        let roster = current
+            .roster
+            .ok_or_else(|| unavailable("no roster"))?
+            .encode_to_vec();
         let party = assemble(&mut client, record, certificate, &roster, now).await?;
         let digest = Digest::try_from(current.bundle.as_slice()).map_err(unavailable)?;
         let (bundle, rules) = self.bundle(&mut client, digest).await?;
-        let counterpart = Counterpart { party: Arc::new(party), bundle, rules };
+        let counterpart = Counterpart {
+            party: Arc::new(party),
+            bundle,
+            rules,
+        };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= limit::PARTIES {
             kept.clear();
         }
         let record = record.certificate.digest;
-        kept.insert(agency.clone(), Kept { counterpart: counterpart.clone(), fetched: now, record });
+        kept.insert(
+            agency.clone(),
+            Kept {
+                counterpart: counterpart.clone(),
+                fetched: now,
+                record,
+            },
+        );
         Ok(counterpart)
     }
 
@@ -177,7 +200,12 @@ impl Parties {
         client: &mut PeerClient<Channel>,
         digest: Digest,
     ) -> Result<(Arc<Bundle>, Arc<Rules>), Stop> {
-        let known = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        let known = self
+            .rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&digest)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }
@@ -202,12 +230,16 @@ async fn assemble(
     now: Timestamp,
 ) -> Result<Party, Stop> {
     let refuse = |e: waypost_proto::party::PartyError| Stop::refuse(Reason::Roster, e);
-    let mut party = Party::assemble(record.clone(), certificate, roster, [], now).map_err(refuse)?;
-    party.check_fresh(now).map_err(|e| Stop::refuse(Reason::RosterExpired, e))?;
+    let mut party =
+        Party::assemble(record.clone(), certificate, roster, [], now).map_err(refuse)?;
+    party
+        .check_fresh(now)
+        .map_err(|e| Stop::refuse(Reason::RosterExpired, e))?;
     let missing: Vec<Digest> = party.missing().collect();
     for digest in missing {
         let bytes = object(client, wire::ObjectType::Certificate, digest).await?;
-        let certificate = Certificate::parse(&bytes).map_err(|e| Stop::refuse(Reason::Roster, e))?;
+        let certificate =
+            Certificate::parse(&bytes).map_err(|e| Stop::refuse(Reason::Roster, e))?;
         party.supply([certificate]);
     }
     Ok(party)
@@ -218,8 +250,15 @@ async fn object(
     kind: wire::ObjectType,
     digest: Digest,
 ) -> Result<Vec<u8>, Stop> {
-    let request = wire::ObjectRequest { r#type: kind.into(), digest: digest.as_bytes().to_vec() };
-    let reply = client.object(request).await.map_err(|s| unavailable(s.code()))?.into_inner();
+    let request = wire::ObjectRequest {
+        r#type: kind.into(),
+        digest: digest.as_bytes().to_vec(),
+    };
+    let reply = client
+        .object(request)
+        .await
+        .map_err(|s| unavailable(s.code()))?
+        .into_inner();
     if Digest::of(&reply.object) == digest {
         Ok(reply.object)
     } else {

@@ -28,22 +28,40 @@ impl PeerService {
     }
 
     fn hosted(&self, agency: &str) -> Result<&Arc<Agency>, Status> {
-        let id: AgencyId = agency.parse().map_err(|_| Status::invalid_argument("agency: not an id"))?;
-        self.node.agency(&id).ok_or_else(|| Status::not_found("the agency is not served here"))
+        let id: AgencyId = agency
+            .parse()
+            .map_err(|_| Status::invalid_argument("agency: not an id"))?;
+        self.node
+            .agency(&id)
+            .ok_or_else(|| Status::not_found("the agency is not served here"))
     }
 
     /// An agency that the directory places at the asking peer.
     fn of_peer(&self, peer: &PeerConnection, agency: &str) -> Result<AgencyId, Status> {
-        let id: AgencyId = agency.parse().map_err(|_| Status::invalid_argument("counterpart: not an id"))?;
+        let id: AgencyId = agency
+            .parse()
+            .map_err(|_| Status::invalid_argument("counterpart: not an id"))?;
         let directory = self.node.directory();
-        let at_peer = directory.agency(&id).is_some_and(|record| record.node == peer.node);
-        if at_peer { Ok(id) } else { Err(Status::permission_denied("the directory names another node for it")) }
+        let at_peer = directory
+            .agency(&id)
+            .is_some_and(|record| record.node == peer.node);
+        if at_peer {
+            Ok(id)
+        } else {
+            Err(Status::permission_denied(
+                "the directory names another node for it",
+            ))
+        }
     }
 }
 
 /// Who is at the other end. Every request on this listener has one.
 fn connection<T>(request: &Request<T>) -> Result<PeerConnection, Status> {
-    request.extensions().get::<PeerConnection>().cloned().ok_or_else(|| Status::internal("no peer"))
+    request
+        .extensions()
+        .get::<PeerConnection>()
+        .cloned()
+        .ok_or_else(|| Status::internal("no peer"))
 }
 
 /// A refusal as it goes back: reason and its text, without content.
@@ -85,7 +103,9 @@ impl Peer for PeerService {
             Ok(evidence) => wire::deliver_reply::Result::Receipt(evidence),
             Err(stop) => wire::deliver_reply::Result::Refusal(refusal(&stop)),
         };
-        Ok(Response::new(wire::DeliverReply { result: Some(result) }))
+        Ok(Response::new(wire::DeliverReply {
+            result: Some(result),
+        }))
     }
 
     async fn last_seen(
@@ -96,8 +116,13 @@ impl Peer for PeerService {
         let request = request.into_inner();
         let agency = self.hosted(&request.counterpart)?;
         let theirs = self.of_peer(&peer, &request.agency)?;
-        let seen = self.node.seen(&agency.id, &theirs).map_err(|s| status(&s))?;
-        Ok(Response::new(wire::LastSeenReply { size: seen.map_or(0, |s| s.last.size) }))
+        let seen = self
+            .node
+            .seen(&agency.id, &theirs)
+            .map_err(|s| status(&s))?;
+        Ok(Response::new(wire::LastSeenReply {
+            size: seen.map_or(0, |s| s.last.size),
+        }))
     }
 
     async fn consistency(
@@ -129,8 +154,9 @@ impl Peer for PeerService {
         let request = request.into_inner();
         let digest = Digest::try_from(request.digest.as_slice())
             .map_err(|_| Status::invalid_argument("digest: not 32 bytes"))?;
-        let object = own_object(&self.node, request.r#type(), &digest)
-            .ok_or_else(|| Status::not_found("no agency served here uses an object with this digest"))?;
+        let object = own_object(&self.node, request.r#type(), &digest).ok_or_else(|| {
+            Status::not_found("no agency served here uses an object with this digest")
+        })?;
         Ok(Response::new(wire::ObjectReply { object }))
     }
 }
@@ -145,7 +171,9 @@ pub(crate) fn consistency(
         .log(agency)
         .consistency(request.from, request.to)
         .map_err(|_| Status::out_of_range("from and to: sizes of this log, the smaller first"))?;
-    Ok(wire::ConsistencyReply { path: path.iter().map(|h| h.as_bytes().to_vec()).collect() })
+    Ok(wire::ConsistencyReply {
+        path: path.iter().map(|h| h.as_bytes().to_vec()).collect(),
+    })
 }
 
 /// A certificate, roster or bundle that an agency hosted here uses now.
@@ -153,13 +181,16 @@ pub(crate) fn own_object(node: &Node, kind: wire::ObjectType, digest: &Digest) -
     node.agencies().find_map(|agency| {
         let own = agency.own();
         match kind {
-            wire::ObjectType::Certificate => {
-                own.certificates().find(|c| c.digest() == *digest).map(|c| Certificate::as_bytes(c).to_vec())
-            }
+            wire::ObjectType::Certificate => own
+                .certificates()
+                .find(|c| c.digest() == *digest)
+                .map(|c| Certificate::as_bytes(c).to_vec()),
             wire::ObjectType::Roster => {
                 (own.roster().digest() == *digest).then(|| own.roster().as_bytes().to_vec())
             }
-            wire::ObjectType::Bundle => (agency.rules.digest() == *digest).then(|| agency.bundle.to_wire()),
+            wire::ObjectType::Bundle => {
+                (agency.rules.digest() == *digest).then(|| agency.bundle.to_wire())
+            }
             wire::ObjectType::Unspecified => None,
         }
     })

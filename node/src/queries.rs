@@ -20,7 +20,11 @@ impl Node {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn message(&self, agency: &AgencyId, id: &MessageId) -> Result<Option<record::Message>, Stop> {
+    pub fn message(
+        &self,
+        agency: &AgencyId,
+        id: &MessageId,
+    ) -> Result<Option<record::Message>, Stop> {
         let stored = self.store.get(&record::message(agency, id))?;
         Ok(stored.as_deref().map(record::Message::decode).transpose()?)
     }
@@ -29,7 +33,11 @@ impl Node {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn seen(&self, agency: &AgencyId, counterpart: &AgencyId) -> Result<Option<record::Seen>, Stop> {
+    pub fn seen(
+        &self,
+        agency: &AgencyId,
+        counterpart: &AgencyId,
+    ) -> Result<Option<record::Seen>, Stop> {
         let stored = self.store.get(&record::seen(agency, counterpart))?;
         Ok(stored.as_deref().map(record::Seen::decode).transpose()?)
     }
@@ -38,7 +46,12 @@ impl Node {
     ///
     /// # Errors
     /// When the store fails, or the other side claims a size that the log does not have.
-    pub fn evidence(&self, agency: &AgencyId, index: u64, from: u64) -> Result<wire::Evidence, Stop> {
+    pub fn evidence(
+        &self,
+        agency: &AgencyId,
+        index: u64,
+        from: u64,
+    ) -> Result<wire::Evidence, Stop> {
         self.log(agency).evidence(index, from).map_err(|error| {
             tracing::warn!(%agency, %error, "no evidence");
             Stop::refuse(Reason::Evidence, "the log does not reach that size")
@@ -68,15 +81,24 @@ impl Node {
     /// # Errors
     /// As a status: the log cannot be read.
     pub fn log_size(&self, agency: &AgencyId) -> Result<u64, Status> {
-        self.log(agency).head().map(|head| head.size).map_err(|error| unreadable(&error))
+        self.log(agency)
+            .head()
+            .map(|head| head.size)
+            .map_err(|error| unreadable(&error))
     }
 
     /// The first entries of a range of the agency's log.
     ///
     /// # Errors
     /// As a status: the log cannot be read.
-    pub fn log_entries(&self, agency: &AgencyId, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, Status> {
-        self.log(agency).entries(range).map_err(|error| unreadable(&error))
+    pub fn log_entries(
+        &self,
+        agency: &AgencyId,
+        range: std::ops::Range<u64>,
+    ) -> Result<Vec<Vec<u8>>, Status> {
+        self.log(agency)
+            .entries(range)
+            .map_err(|error| unreadable(&error))
     }
 
     /// A counterpart with the roster that a message cites: hosted here, from its node, or, when that
@@ -130,8 +152,18 @@ impl Node {
     ///
     /// # Errors
     /// When the store fails.
-    pub fn object(&self, agency: &AgencyId, kind: wire::ObjectType, digest: &Digest) -> Result<Option<Vec<u8>>, Stop> {
-        Ok(record::read_object(self.store.as_ref(), agency, kind, digest)?)
+    pub fn object(
+        &self,
+        agency: &AgencyId,
+        kind: wire::ObjectType,
+        digest: &Digest,
+    ) -> Result<Option<Vec<u8>>, Stop> {
+        Ok(record::read_object(
+            self.store.as_ref(),
+            agency,
+            kind,
+            digest,
+        )?)
     }
 
     /// A roster and the certificates that it names, as accepted into the agency's log, for a client
@@ -145,9 +177,13 @@ impl Node {
         whose: &AgencyId,
         roster: &Digest,
     ) -> Result<Option<(wire::Signed, Vec<Vec<u8>>)>, Stop> {
-        let Some(bytes) = self.object(agency, wire::ObjectType::Roster, roster)? else { return Ok(None) };
+        let Some(bytes) = self.object(agency, wire::ObjectType::Roster, roster)? else {
+            return Ok(None);
+        };
         let directory = self.directory();
-        let (Some(record), Some(certificate)) = (directory.agency(whose), directory.certificate(whose)) else {
+        let (Some(record), Some(certificate)) =
+            (directory.agency(whose), directory.certificate(whose))
+        else {
             return Ok(None);
         };
         let Ok(party) = Party::assemble(record.clone(), certificate, &bytes, [], self.now()) else {

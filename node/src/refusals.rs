@@ -49,14 +49,23 @@ impl Refusals {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows
             .entry((agency.clone(), peer.clone()))
-            .or_insert(Window { start: now, seen: 0 });
+            .or_insert(Window {
+                start: now,
+                seen: 0,
+            });
         let mut summed = 0;
         if now.since(window.start) >= limit::REFUSAL_WINDOW_SECONDS {
             summed = window.seen.saturating_sub(limit::REFUSAL_ENTRIES);
-            *window = Window { start: now, seen: 0 };
+            *window = Window {
+                start: now,
+                seen: 0,
+            };
         }
         window.seen = window.seen.saturating_add(1);
-        Allowance { entry: window.seen <= limit::REFUSAL_ENTRIES, summed }
+        Allowance {
+            entry: window.seen <= limit::REFUSAL_ENTRIES,
+            summed,
+        }
     }
 }
 
@@ -67,12 +76,21 @@ mod tests {
     #[test]
     fn refusals_beyond_the_cap_are_summed_up_in_the_next_window() {
         let refusals = Refusals::default();
-        let (agency, peer) = ("gb.example.a".parse().unwrap(), "gb.example.b".parse().unwrap());
+        let (agency, peer) = (
+            "gb.example.a".parse().unwrap(),
+            "gb.example.b".parse().unwrap(),
+        );
         let entries = (0..limit::REFUSAL_ENTRIES + 5)
             .filter(|_| refusals.allow(&agency, &peer, Timestamp(1_000)).entry)
             .count();
         assert_eq!(u64::try_from(entries).unwrap(), limit::REFUSAL_ENTRIES);
         let later = Timestamp(1_000 + limit::REFUSAL_WINDOW_SECONDS);
-        assert_eq!(refusals.allow(&agency, &peer, later), Allowance { entry: true, summed: 5 });
+        assert_eq!(
+            refusals.allow(&agency, &peer, later),
+            Allowance {
+                entry: true,
+                summed: 5
+            }
+        );
     }
 }

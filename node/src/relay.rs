@@ -14,10 +14,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waypost_proto::case;
+use waypost_proto::entry::Entry;
 use waypost_proto::evidence::{EvidenceError, Proved, Receipt};
 use waypost_proto::header::Header;
 use waypost_proto::id::{AgencyId, MessageId};
-use waypost_proto::entry::Entry;
 use waypost_proto::reason::{Fate, Reason};
 use waypost_proto::wire::{self, log_entry::Event};
 
@@ -46,7 +46,8 @@ impl Wake {
 
     async fn next(&self) -> BTreeSet<Pair> {
         loop {
-            let pairs = std::mem::take(&mut *self.pairs.lock().unwrap_or_else(PoisonError::into_inner));
+            let pairs =
+                std::mem::take(&mut *self.pairs.lock().unwrap_or_else(PoisonError::into_inner));
             if !pairs.is_empty() {
                 return pairs;
             }
@@ -73,7 +74,12 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) -> Result<(), Stop> {
         for pair in pairs {
             let notify = running.entry(pair.clone()).or_insert_with(|| {
                 let notify = Arc::new(Notify::new());
-                let lane = Lane { node: Arc::clone(&node), pair, notify: Arc::clone(&notify), seen_by_peer: 0 };
+                let lane = Lane {
+                    node: Arc::clone(&node),
+                    pair,
+                    notify: Arc::clone(&notify),
+                    seen_by_peer: 0,
+                };
                 tasks.spawn(lane.run(stop.clone()));
                 notify
             });
@@ -90,7 +96,10 @@ fn waiting(node: &Node) -> Result<BTreeSet<Pair>, Stop> {
         let mut next = Some(record::outboxes(&agency.id));
         while let Some(range) = next {
             let page = node.store.scan(&range, limit::SCAN_ROWS)?;
-            let counterparts = page.rows.iter().filter_map(|(key, _)| record::outbox_counterpart(key));
+            let counterparts = page
+                .rows
+                .iter()
+                .filter_map(|(key, _)| record::outbox_counterpart(key));
             pairs.extend(counterparts.map(|c| (agency.id.clone(), c)));
             next = page.next;
         }
@@ -156,8 +165,13 @@ impl Lane {
 
     async fn step(&mut self) -> Result<Step, Stop> {
         let (agency, counterpart) = &self.pair;
-        let first = self.node.store.scan(&record::outbox(agency, counterpart, LANE), 1)?;
-        let Some((_, id)) = first.rows.first() else { return Ok(Step::Empty) };
+        let first = self
+            .node
+            .store
+            .scan(&record::outbox(agency, counterpart, LANE), 1)?;
+        let Some((_, id)) = first.rows.first() else {
+            return Ok(Step::Empty);
+        };
         let id = record::decode_message_id(id)?;
         let Some(message) = self.node.message(agency, &id)? else {
             tracing::error!(message = %id, "a queued message is missing");
@@ -194,14 +208,23 @@ impl Lane {
         // The recipient may have seen another size than we think: it says so, and we prove from there.
         for _ in 0..limit::OFFER_ATTEMPTS {
             match self.offer_from(id, message, self.seen_by_peer).await {
-                Err(Stop::LastSeen { size }) if size != self.seen_by_peer => self.seen_by_peer = size,
+                Err(Stop::LastSeen { size }) if size != self.seen_by_peer => {
+                    self.seen_by_peer = size
+                }
                 other => return other,
             }
         }
-        Err(Stop::LastSeen { size: self.seen_by_peer })
+        Err(Stop::LastSeen {
+            size: self.seen_by_peer,
+        })
     }
 
-    async fn offer_from(&mut self, id: &MessageId, message: &record::Message, from: u64) -> Result<(), Stop> {
+    async fn offer_from(
+        &mut self,
+        id: &MessageId,
+        message: &record::Message,
+        from: u64,
+    ) -> Result<(), Stop> {
         let (agency, counterpart) = self.pair.clone();
         let node = Arc::clone(&self.node);
         let directory = node.directory();
@@ -253,9 +276,16 @@ impl Lane {
             .run(&self.pair.0, move |tx| {
                 let key = record::seen(&agency, &counterpart);
                 let now = tx.get(&key)?;
-                let now = now.as_deref().map(record::Seen::decode).transpose().map_err(|e| Abort::Rejected(Stop::from(e)))?;
+                let now = now
+                    .as_deref()
+                    .map(record::Seen::decode)
+                    .transpose()
+                    .map_err(|e| Abort::Rejected(Stop::from(e)))?;
                 if now != before {
-                    return Err(Abort::Rejected(Stop::refuse(Reason::Busy, "last seen changed meanwhile")));
+                    return Err(Abort::Rejected(Stop::refuse(
+                        Reason::Busy,
+                        "last seen changed meanwhile",
+                    )));
                 }
                 tx.append(event)?;
                 tx.put(key, seen.encode())?;
@@ -286,7 +316,15 @@ impl Lane {
                     body_digest: stored.body_digest.as_bytes().to_vec(),
                     by: "recipient".to_owned(),
                 }))?;
-                settle_message(tx, &agency, &counterpart, &id, wire::Outcome::Refused, reason.code(), None)
+                settle_message(
+                    tx,
+                    &agency,
+                    &counterpart,
+                    &id,
+                    wire::Outcome::Refused,
+                    reason.code(),
+                    None,
+                )
             })
             .await?;
         tracing::warn!(agency = %self.pair.0, counterpart = %self.pair.1, message = %id, %reason, "refused by the recipient");
@@ -344,8 +382,14 @@ fn delivered(id: &MessageId, proved: &Proved) -> Event {
 
 type Tx<'a> = crate::sequencer::Tx<'a>;
 
-fn stored(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<record::Message, Abort<Stop>> {
-    let bytes = tx.get(&record::message(agency, id))?.ok_or_else(|| Abort::Rejected(Stop::Failed))?;
+fn stored(
+    tx: &mut Tx<'_>,
+    agency: &AgencyId,
+    id: &MessageId,
+) -> Result<record::Message, Abort<Stop>> {
+    let bytes = tx
+        .get(&record::message(agency, id))?
+        .ok_or_else(|| Abort::Rejected(Stop::Failed))?;
     record::Message::decode(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))
 }
 
@@ -376,7 +420,9 @@ fn receipt_case(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<()
         return Ok(());
     }
     let key = record::case(agency, &header.case_id);
-    let Some(bytes) = tx.get(&key)? else { return Ok(()) };
+    let Some(bytes) = tx.get(&key)? else {
+        return Ok(());
+    };
     let case = record::decode_case(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
     let moved = case
         .step(&case::Event::ReferralReceipted)
@@ -387,7 +433,8 @@ fn receipt_case(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<()
 
 /// A pause that doubles with each failure, up to a bound, less up to half at random.
 fn backoff(failures: u32) -> Duration {
-    let doubled = limit::BACKOFF_FIRST_MS.saturating_mul(1_u64 << failures.saturating_sub(1).min(20));
+    let doubled =
+        limit::BACKOFF_FIRST_MS.saturating_mul(1_u64 << failures.saturating_sub(1).min(20));
     let most = doubled.min(limit::BACKOFF_MOST_MS);
     let mut random = [0; 8];
     // Without random bytes the pause is only less even.
@@ -418,7 +465,9 @@ impl Node {
 
 fn refused_by_peer(refusal: &wire::Refusal) -> Stop {
     match refusal.reason.parse() {
-        Ok(Reason::LastSeenDiffers) => Stop::LastSeen { size: refusal.last_seen },
+        Ok(Reason::LastSeenDiffers) => Stop::LastSeen {
+            size: refusal.last_seen,
+        },
         Ok(reason) => Stop::refuse(reason, "by the recipient's node"),
         // A reason that this software does not know ends nothing.
         Err(_) => Stop::refuse(Reason::Unavailable, "an unknown reason"),
@@ -441,7 +490,10 @@ mod tests {
 
     #[test]
     fn an_unknown_reason_of_a_peer_ends_nothing() {
-        let refusal = wire::Refusal { reason: "because".into(), ..Default::default() };
+        let refusal = wire::Refusal {
+            reason: "because".into(),
+            ..Default::default()
+        };
         assert_eq!(refused_by_peer(&refusal).reason().fate(), Fate::Later);
     }
 }

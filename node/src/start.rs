@@ -57,7 +57,9 @@ pub enum StartError {
         agency: AgencyId,
     },
     /// The directory does not hold the agency's log key.
-    #[error("the directory does not hold the log key of `{agency}`; give its log.vkey to the scheme operator")]
+    #[error(
+        "the directory does not hold the log key of `{agency}`; give its log.vkey to the scheme operator"
+    )]
     LogKey {
         /// The agency.
         agency: AgencyId,
@@ -140,15 +142,23 @@ pub struct Started {
 pub fn directory(config: &Config, now: Timestamp) -> Result<VerifiedDirectory, StartError> {
     let path = &config.directory.file;
     let bytes = files::read_public(path, limit::DIRECTORY_FILE_BYTES)?;
-    VerifiedDirectory::verify(&bytes, &config.directory.operator, now)
-        .map_err(|source| StartError::Directory { path: path.clone(), source: Box::new(source) })
+    VerifiedDirectory::verify(&bytes, &config.directory.operator, now).map_err(|source| {
+        StartError::Directory {
+            path: path.clone(),
+            source: Box::new(source),
+        }
+    })
 }
 
 /// Opens everything, checks every chain, continues every log, and accepts what is in force.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(config: &Config, identity: Identity, clock: Arc<dyn Clock>) -> Result<Started, StartError> {
+pub async fn start(
+    config: &Config,
+    identity: Identity,
+    clock: Arc<dyn Clock>,
+) -> Result<Started, StartError> {
     let now = clock.now();
     let directory = Arc::new(directory(config, now)?);
     let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.data.join(STORE_FOLDER))?);
@@ -158,16 +168,30 @@ pub async fn start(config: &Config, identity: Identity, clock: Arc<dyn Clock>) -
     for listed in &config.agencies {
         let hosted = setup::load_agency(config, &listed.id)?;
         let verifier = hosted.log_key.verifier().clone();
-        let own = own_party(config, &directory, store.as_ref(), &listed.id, &hosted.registration, &verifier, now)?;
+        let own = own_party(
+            config,
+            &directory,
+            store.as_ref(),
+            &listed.id,
+            &hosted.registration,
+            &verifier,
+            now,
+        )?;
         let (bundle, rules) = policies(&listed.id, listed.bundle.as_deref())?;
         agencies.push(Agency::new(own, bundle, rules, verifier));
         let log = LogConfig::new(listed.id.clone(), 1, hosted.log_key)?;
-        if let Err(LogError::Absent { .. }) = Log::new(Arc::clone(&store), listed.id.clone()).head() {
+        if let Err(LogError::Absent { .. }) = Log::new(Arc::clone(&store), listed.id.clone()).head()
+        {
             sequencer::create_log(store.as_ref(), &log, now)?;
         }
         logs.push(log);
     }
-    let sequencer = Sequencer::start(Arc::clone(&store), Arc::clone(&vault), logs, Arc::clone(&clock))?;
+    let sequencer = Sequencer::start(
+        Arc::clone(&store),
+        Arc::clone(&vault),
+        logs,
+        Arc::clone(&clock),
+    )?;
     let node = Arc::new(Node::new(host::Parts {
         id: config.node.clone(),
         clock,
@@ -181,7 +205,10 @@ pub async fn start(config: &Config, identity: Identity, clock: Arc<dyn Clock>) -
     for agency in node.agencies() {
         accept_in_force(&node, agency)
             .await
-            .map_err(|source| StartError::Accept { agency: agency.id.clone(), source })?;
+            .map_err(|source| StartError::Accept {
+                agency: agency.id.clone(),
+                source,
+            })?;
     }
     Ok(Started { node, sequencer })
 }
@@ -196,23 +223,44 @@ fn own_party(
     verifier: &Verifier,
     now: Timestamp,
 ) -> Result<Party, StartError> {
-    let not_here = || StartError::NotHere { agency: agency.clone() };
-    let record = directory.agency(agency).filter(|r| r.node == config.node).ok_or_else(not_here)?;
+    let not_here = || StartError::NotHere {
+        agency: agency.clone(),
+    };
+    let record = directory
+        .agency(agency)
+        .filter(|r| r.node == config.node)
+        .ok_or_else(not_here)?;
     let certificate = directory.certificate(agency).ok_or_else(not_here)?;
     if !record.log_keys.iter().any(|k| k.verifier == *verifier) {
-        return Err(StartError::LogKey { agency: agency.clone() });
+        return Err(StartError::LogKey {
+            agency: agency.clone(),
+        });
     }
-    let chain = |source| StartError::Chain { agency: agency.clone(), source: Box::new(source) };
-    let roster = registration.roster.as_ref().map(prost::Message::encode_to_vec).unwrap_or_default();
+    let chain = |source| StartError::Chain {
+        agency: agency.clone(),
+        source: Box::new(source),
+    };
+    let roster = registration
+        .roster
+        .as_ref()
+        .map(prost::Message::encode_to_vec)
+        .unwrap_or_default();
     let certificates = registration
         .certificates
         .iter()
         .map(|bytes| Certificate::parse(bytes))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| StartError::Certificate { agency: agency.clone(), source: Box::new(source) })?;
-    let registered = Party::assemble(record.clone(), certificate, &roster, certificates, now).map_err(chain)?;
-    let Some(published) = record::published_roster(store, agency)? else { return Ok(registered) };
-    let mut newer = Party::assemble(record.clone(), certificate, &published.roster, [], now).map_err(chain)?;
+        .map_err(|source| StartError::Certificate {
+            agency: agency.clone(),
+            source: Box::new(source),
+        })?;
+    let registered =
+        Party::assemble(record.clone(), certificate, &roster, certificates, now).map_err(chain)?;
+    let Some(published) = record::published_roster(store, agency)? else {
+        return Ok(registered);
+    };
+    let mut newer =
+        Party::assemble(record.clone(), certificate, &published.roster, [], now).map_err(chain)?;
     if newer.roster().roster().version <= registered.roster().roster().version {
         return Ok(registered);
     }
@@ -224,14 +272,22 @@ fn own_party(
     Ok(newer)
 }
 
-fn policies(agency: &AgencyId, folder: Option<&Path>) -> Result<(Arc<Bundle>, Arc<Rules>), StartError> {
+fn policies(
+    agency: &AgencyId,
+    folder: Option<&Path>,
+) -> Result<(Arc<Bundle>, Arc<Rules>), StartError> {
     let bundle = match folder {
         None => Bundle::builtin(),
         Some(folder) => Bundle::new(files::read_folder(folder, limit::BUNDLE_FOLDER_BYTES)?),
     };
-    let bundle = bundle.map_err(|source| StartError::Bundle { agency: agency.clone(), source })?;
-    let rules = Rules::compile(&bundle)
-        .map_err(|source| StartError::Rules { agency: agency.clone(), source: Box::new(source) })?;
+    let bundle = bundle.map_err(|source| StartError::Bundle {
+        agency: agency.clone(),
+        source,
+    })?;
+    let rules = Rules::compile(&bundle).map_err(|source| StartError::Rules {
+        agency: agency.clone(),
+        source: Box::new(source),
+    })?;
     Ok((Arc::new(bundle), Arc::new(rules)))
 }
 
@@ -251,7 +307,9 @@ async fn accept_in_force(node: &Arc<Node>, agency: &Arc<Agency>) -> Result<(), S
                 .map_err(|e| Abort::Rejected(Stop::from(e)))?;
             if let Some(before) = before {
                 head.check_not_older(before.version, before.digest)
-                    .map_err(|e| Abort::Rejected(Stop::refuse(waypost_proto::reason::Reason::Degraded, e)))?;
+                    .map_err(|e| {
+                        Abort::Rejected(Stop::refuse(waypost_proto::reason::Reason::Degraded, e))
+                    })?;
             }
             if before.is_none_or(|b| b.digest != head.digest()) {
                 tx.append(Event::DirectoryAccepted(wire::DirectoryAccepted {
@@ -259,7 +317,10 @@ async fn accept_in_force(node: &Arc<Node>, agency: &Arc<Agency>) -> Result<(), S
                     version: head.version(),
                     digest: head.digest().as_bytes().to_vec(),
                 }))?;
-                let accepted = record::Accepted { version: head.version(), digest: head.digest() };
+                let accepted = record::Accepted {
+                    version: head.version(),
+                    digest: head.digest(),
+                };
                 tx.put(key, accepted.encode())?;
             }
             accept::accept_chain(tx, &owner.id, &owner.own(), &owner.rules)
@@ -279,7 +340,10 @@ pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, 
     fresh
         .head()
         .check_not_older(before.head().version(), before.head().digest())
-        .map_err(|source| StartError::Directory { path: config.directory.file.clone(), source: Box::new(source) })?;
+        .map_err(|source| StartError::Directory {
+            path: config.directory.file.clone(),
+            source: Box::new(source),
+        })?;
     if version == before.head().version() {
         return Ok(version);
     }
@@ -289,7 +353,10 @@ pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, 
             version,
             digest: fresh.head().digest().as_bytes().to_vec(),
         };
-        let accepted = record::Accepted { version, digest: fresh.head().digest() };
+        let accepted = record::Accepted {
+            version,
+            digest: fresh.head().digest(),
+        };
         let key = record::directory(&agency.id, fresh.head().country());
         node.sequencer
             .run(&agency.id, move |tx| -> Result<(), Abort<Stop>> {
@@ -298,7 +365,10 @@ pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, 
                 Ok(())
             })
             .await
-            .map_err(|abort| StartError::Accept { agency: agency.id.clone(), source: Stop::from(abort) })?;
+            .map_err(|abort| StartError::Accept {
+                agency: agency.id.clone(),
+                source: Stop::from(abort),
+            })?;
     }
     node.replace_directory(fresh);
     Ok(version)

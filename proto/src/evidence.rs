@@ -99,8 +99,7 @@ impl Proved {
         let key = agency.log_key(entry.time).ok_or(EvidenceError::NoKey)?;
         let proof = TlogProof::parse(&evidence.proof)?;
         let index = proof.index;
-        let checkpoint = proof
-            .verify(&evidence.entry, &key.verifier)?;
+        let checkpoint = proof.verify(&evidence.entry, &key.verifier)?;
         let from = seen.map_or(0, |s| s.size);
         if evidence.consistency_from != from {
             return Err(EvidenceError::From {
@@ -116,7 +115,11 @@ impl Proved {
             .iter()
             .map(|h| Digest::try_from(h.as_slice()))
             .collect::<Result<_, _>>()?;
-        let progress = check_progress(seen.map(|s| (s.size, s.root)), checkpoint.checkpoint(), &path)?;
+        let progress = check_progress(
+            seen.map(|s| (s.size, s.root)),
+            checkpoint.checkpoint(),
+            &path,
+        )?;
         Ok(Self {
             digest: Digest::of(&evidence.entry),
             entry,
@@ -161,7 +164,10 @@ impl Proved {
     pub fn last_seen(&self, before: Option<LastSeen>) -> LastSeen {
         match (before, &self.progress) {
             (Some(before), Progress::Same | Progress::Older) => before,
-            _ => LastSeen { size: self.checkpoint.size(), root: *self.checkpoint.root() },
+            _ => LastSeen {
+                size: self.checkpoint.size(),
+                root: *self.checkpoint.root(),
+            },
         }
     }
 

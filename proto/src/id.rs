@@ -11,7 +11,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not `country.label[.label..]`.
-    #[error("`{input}` is not an id: expected lower-case labels joined by dots, the country first, such as `gb.example-county.child-protection`")]
+    #[error(
+        "`{input}` is not an id: expected lower-case labels joined by dots, the country first, such as `gb.example-county.child-protection`"
+    )]
     Dotted {
         /// What was given, shortened and with only printable characters.
         input: String,
@@ -23,7 +25,9 @@ pub enum IdError {
         input: String,
     },
     /// Not the expected number of hexadecimal digits.
-    #[error("expected {expected} hexadecimal digits, found {found} characters or another character")]
+    #[error(
+        "expected {expected} hexadecimal digits, found {found} characters or another character"
+    )]
     Hex {
         /// Digits expected.
         expected: usize,
@@ -41,14 +45,20 @@ pub enum IdError {
 }
 
 fn shown(input: &str) -> String {
-    input.chars().take(80).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+    input
+        .chars()
+        .take(80)
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect()
 }
 
 fn is_label(label: &str) -> bool {
     (1..=32).contains(&label.len())
         && !label.starts_with('-')
         && !label.ends_with('-')
-        && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 fn is_dotted(id: &str) -> bool {
@@ -134,7 +144,9 @@ impl FromStr for DeskName {
         if is_label(input) {
             Ok(Self(input.into()))
         } else {
-            Err(IdError::Desk { input: shown(input) })
+            Err(IdError::Desk {
+                input: shown(input),
+            })
         }
     }
 }
@@ -303,13 +315,19 @@ mod tests {
 
     #[test]
     fn ids_that_could_be_paths_or_injections_are_refused() {
-        for bad in ["", "gb", "gb.", "GB.x", "gbr.x", "gb.-x", "gb.x-", "gb.a/b", "gb..x", "gb.a b", "gb.é", "../x"] {
+        for bad in [
+            "", "gb", "gb.", "GB.x", "gbr.x", "gb.-x", "gb.x-", "gb.a/b", "gb..x", "gb.a b",
+            "gb.é", "../x",
+        ] {
             assert!(bad.parse::<AgencyId>().is_err(), "`{bad}` was accepted");
         }
     }
 
     #[test]
     fn a_digest_of_parts_is_the_digest_of_their_concatenation() {
-        assert_eq!(Digest::of(b"waypost"), Digest::of_parts(&[b"way", b"", b"post"]));
+        assert_eq!(
+            Digest::of(b"waypost"),
+            Digest::of_parts(&[b"way", b"", b"post"])
+        );
     }
 }

@@ -111,7 +111,9 @@ pub enum ManifestError {
     #[error("MAN-07: an override ground and consent `overridden` go together")]
     Override,
     /// MAN-08: a clock before clocks exist, or a text that is not a plain code.
-    #[error("MAN-08: `{field}` is not a plain code of at most 32 characters, or stands without a clock")]
+    #[error(
+        "MAN-08: `{field}` is not a plain code of at most 32 characters, or stands without a clock"
+    )]
     Clock {
         /// The field.
         field: &'static str,
@@ -133,7 +135,10 @@ fn sorted<T: FromStr<Err = UnknownCode> + Ord>(
     if codes.len() > limit || !strictly_sorted {
         return Err(ManifestError::List { field, limit });
     }
-    codes.iter().map(|c| c.parse().map_err(ManifestError::Code)).collect()
+    codes
+        .iter()
+        .map(|c| c.parse().map_err(ManifestError::Code))
+        .collect()
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, ManifestError> {
@@ -142,8 +147,14 @@ fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, ManifestError> {
 
 fn plain(field: &'static str, code: &str) -> Result<(), ManifestError> {
     let ok = code.len() <= 32
-        && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'@' | b'.' | b'_'));
-    if ok { Ok(()) } else { Err(ManifestError::Clock { field }) }
+        && code
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'@' | b'.' | b'_'));
+    if ok {
+        Ok(())
+    } else {
+        Err(ManifestError::Clock { field })
+    }
 }
 
 fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String> {
@@ -153,7 +164,11 @@ fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String>
 }
 
 fn optional<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<Option<T>, UnknownCode> {
-    if code.is_empty() { Ok(None) } else { code.parse().map(Some) }
+    if code.is_empty() {
+        Ok(None)
+    } else {
+        code.parse().map(Some)
+    }
 }
 
 impl Manifest {
@@ -164,10 +179,14 @@ impl Manifest {
     pub fn parse(wire: &wire::Manifest) -> Result<Self, ManifestError> {
         let facts = parse_facts(wire)?;
         if !wire.no_origin_conflict {
-            return Err(ManifestError::NotAsserted { field: "no_origin_conflict" });
+            return Err(ManifestError::NotAsserted {
+                field: "no_origin_conflict",
+            });
         }
         if !wire.no_implicated_party {
-            return Err(ManifestError::NotAsserted { field: "no_implicated_party" });
+            return Err(ManifestError::NotAsserted {
+                field: "no_implicated_party",
+            });
         }
         plain("profile", &wire.profile)?;
         plain("calendar", &wire.calendar)?;
@@ -201,11 +220,15 @@ impl Manifest {
             minor_status: minor_to_wire(facts.minor_status).into(),
             consent: consent_to_wire(facts.consent).into(),
             consented_parts: codes(&facts.consented_parts, Part::code),
-            override_ground: facts.override_ground.map_or_else(String::new, |g| g.code().to_owned()),
+            override_ground: facts
+                .override_ground
+                .map_or_else(String::new, |g| g.code().to_owned()),
             danger: facts.danger,
             handling: facts.handling.code().to_owned(),
             retention_days: facts.retention_days,
-            transfer_basis: facts.transfer_basis.map_or_else(String::new, |b| b.code().to_owned()),
+            transfer_basis: facts
+                .transfer_basis
+                .map_or_else(String::new, |b| b.code().to_owned()),
             represented: facts.represented,
             no_origin_conflict: true,
             no_implicated_party: true,
@@ -242,7 +265,11 @@ fn parse_facts(wire: &wire::Manifest) -> Result<Facts, ManifestError> {
         legal_bases,
         minor_status: minor_from_wire(wire.minor_status())?,
         consent,
-        consented_parts: sorted("consented_parts", limit::MANIFEST_PARTS, &wire.consented_parts)?,
+        consented_parts: sorted(
+            "consented_parts",
+            limit::MANIFEST_PARTS,
+            &wire.consented_parts,
+        )?,
         override_ground,
         danger: wire.danger,
         handling: wire.handling.parse()?,
@@ -265,7 +292,9 @@ const fn minor_from_wire(status: wire::MinorStatus) -> Result<MinorStatus, Manif
         wire::MinorStatus::Child => Ok(MinorStatus::Child),
         wire::MinorStatus::Adult => Ok(MinorStatus::Adult),
         wire::MinorStatus::Unknown => Ok(MinorStatus::Unknown),
-        wire::MinorStatus::Unspecified => Err(ManifestError::Unspecified { field: "minor_status" }),
+        wire::MinorStatus::Unspecified => Err(ManifestError::Unspecified {
+            field: "minor_status",
+        }),
     }
 }
 

@@ -360,8 +360,14 @@ mod tests {
 
     #[test]
     fn what_is_not_a_certificate_has_no_digest() {
-        assert!(matches!(spki_digest(b""), Err(TlsError::Certificate { .. })));
-        assert!(matches!(spki_digest(&[0x30; 200]), Err(TlsError::Certificate { .. })));
+        assert!(matches!(
+            spki_digest(b""),
+            Err(TlsError::Certificate { .. })
+        ));
+        assert!(matches!(
+            spki_digest(&[0x30; 200]),
+            Err(TlsError::Certificate { .. })
+        ));
     }
 
     #[test]
@@ -384,9 +390,18 @@ mod tests {
     fn a_client_offers_nothing_but_what_this_page_names() {
         let config = desk_client(&[]).unwrap();
         let provider = config.crypto_provider();
-        let groups: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+        let groups: Vec<_> = provider
+            .kx_groups
+            .iter()
+            .map(|group| group.name())
+            .collect();
         assert_eq!(groups, [rustls::NamedGroup::X25519MLKEM768]);
-        assert!(provider.cipher_suites.iter().all(|suite| suite.tls13().is_some()));
+        assert!(
+            provider
+                .cipher_suites
+                .iter()
+                .all(|suite| suite.tls13().is_some())
+        );
         assert_eq!(config.alpn_protocols, [b"h2".to_vec()]);
         assert!(!config.enable_sni && !config.enable_early_data);
     }

@@ -487,7 +487,10 @@ impl LegalBasis {
     /// A basis of a transfer to another State (GDPR Chapter V).
     #[must_use]
     pub const fn is_transfer(self) -> bool {
-        matches!(self, Self::LbT45 | Self::LbT46 | Self::LbT49d | Self::LbT49f)
+        matches!(
+            self,
+            Self::LbT45 | Self::LbT46 | Self::LbT49d | Self::LbT49f
+        )
     }
 }
 

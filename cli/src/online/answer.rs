@@ -131,7 +131,10 @@ pub(crate) async fn answer(
     let (from, to) = (item.own_desk().clone(), item.counterpart().clone());
     send::check_officer(session, &own.party, &from)?;
     let officer = session.signing.certificate().fingerprint();
-    let title = own.party.any_officer(&officer).map_or("", |(o, _)| o.title.as_str());
+    let title = own
+        .party
+        .any_officer(&officer)
+        .map_or("", |(o, _)| o.title.as_str());
     let form = form(&own.party, title).map_err(|e| {
         Failure::invalid("the message cannot be made of this text")
             .caused_by(&e)
@@ -142,7 +145,7 @@ pub(crate) async fn answer(
     let judge = rules.judge(
         policy::recipient(&theirs.party, &to.desk, &from.agency)?,
         policy::sender(&own.party, &from.desk)?,
-    )?;
+    );
     let draft = Draft::new(form, request(item)).map_err(|e| unfit(&e))?;
     let minimisation = draft
         .minimise(&judge, rules.versions()?)
@@ -150,9 +153,11 @@ pub(crate) async fn answer(
     if !minimisation.withheld.is_empty() {
         let mut page = Page::default();
         Selection::of(&minimisation).page(&mut page);
-        return Err(Failure::denied("the rules do not let this answer go to this desk")
-            .because("nothing was sent")
-            .next("telephone the other agency; see `waypost policy explain`"));
+        return Err(
+            Failure::denied("the rules do not let this answer go to this desk")
+                .because("nothing was sent")
+                .next("telephone the other agency; see `waypost policy explain`"),
+        );
     }
     let addressing = Addressing {
         message_id: send::new_message()?,

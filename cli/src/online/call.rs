@@ -127,8 +127,12 @@ mod tests {
         for error in [
             CallError::Slow,
             CallError::Lost,
-            CallError::LoggedOut { text: String::new() },
-            CallError::Absent { text: String::new() },
+            CallError::LoggedOut {
+                text: String::new(),
+            },
+            CallError::Absent {
+                text: String::new(),
+            },
         ] {
             assert!(Failure::from(error).to_string().contains("next: "));
         }

@@ -113,7 +113,11 @@ mod tests {
     fn a_referral_that_was_refused_says_why_and_what_to_do() {
         let mut referral = fixture::outgoing(0, Outcome::Refused);
         referral.reason = Some(waypost_proto::reason::Reason::RosterExpired);
-        assert!(group(&[referral])[0].words().contains("waypost roster sign"));
+        assert!(
+            group(&[referral])[0]
+                .words()
+                .contains("waypost roster sign")
+        );
     }
 
     #[test]
@@ -130,6 +134,9 @@ mod tests {
         two.header.case_id = CaseId::new([8; 16]);
         let items = [one, two];
         let cases = group(&items);
-        assert_eq!(cases.iter().map(|c| c.items.len()).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(
+            cases.iter().map(|c| c.items.len()).collect::<Vec<_>>(),
+            [1, 1]
+        );
     }
 }

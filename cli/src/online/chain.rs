@@ -62,9 +62,11 @@ pub(crate) async fn object(
 }
 
 fn broken(agency: &AgencyId, error: &dyn std::error::Error) -> Failure {
-    Failure::error(format!("the chain of `{agency}` does not hold: it is not used"))
-        .caused_by(error)
-        .next("type the command again later; if it stays so, tell the scheme operator")
+    Failure::error(format!(
+        "the chain of `{agency}` does not hold: it is not used"
+    ))
+    .caused_by(error)
+    .next("type the command again later; if it stays so, tell the scheme operator")
 }
 
 fn absent(agency: &AgencyId, what: &str) -> Failure {
@@ -84,21 +86,27 @@ pub(crate) async fn look_up(
     };
     let reply = call::answer(session.client.look_up(request)).await?;
     let head = check_head(session, agency, &reply)?;
-    let proof = reply.agency.as_ref().ok_or_else(|| absent(agency, "record"))?;
+    let proof = reply
+        .agency
+        .as_ref()
+        .ok_or_else(|| absent(agency, "record"))?;
     let record = head.agency(agency, proof).map_err(|e| broken(agency, &e))?;
     let certificate =
         Certificate::parse(&reply.agency_certificate).map_err(|e| broken(agency, &e))?;
-    let roster = reply.roster.as_ref().ok_or_else(|| absent(agency, "roster"))?;
+    let roster = reply
+        .roster
+        .as_ref()
+        .ok_or_else(|| absent(agency, "roster"))?;
     let certificates = certificates(agency, &reply.certificates)?;
     let roster = roster.encode_to_vec();
     let mut party = Party::assemble(record, &certificate, &roster, certificates, session.now)
         .map_err(|e| broken(agency, &e))?;
     supply(&mut session.client, &mut party).await?;
-    party
-        .check_fresh(session.now)
-        .map_err(|e| Failure::error(e.to_string()).because("nothing is sealed to its keys").next(
+    party.check_fresh(session.now).map_err(|e| {
+        Failure::error(e.to_string()).because("nothing is sealed to its keys").next(
             "if it is your agency: waypost roster sign --publish; otherwise telephone the agency",
-        ))?;
+        )
+    })?;
     if *agency == session.agency {
         check_own(session, &party, &certificate)?;
     }
@@ -118,7 +126,10 @@ fn check_head(
     agency: &AgencyId,
     reply: &wire::LookUpReply,
 ) -> Result<VerifiedHead, Failure> {
-    let signed = reply.head.as_ref().ok_or_else(|| absent(agency, "directory head"))?;
+    let signed = reply
+        .head
+        .as_ref()
+        .ok_or_else(|| absent(agency, "directory head"))?;
     let operator = Certificate::parse(&reply.operator).map_err(|e| broken(agency, &e))?;
     if operator.fingerprint() != session.context.operator_pin()? {
         return Err(Failure::error("the node's directory is signed by another scheme operator than the pinned one")
@@ -149,7 +160,10 @@ pub(crate) fn certificates(
     given: &[Vec<u8>],
 ) -> Result<Vec<Certificate>, Failure> {
     let most = 2 * (limit::ROSTER_OFFICERS + limit::ROSTER_DESKS + 1);
-    let parsed = given.iter().take(most).map(|bytes| Certificate::parse(bytes));
+    let parsed = given
+        .iter()
+        .take(most)
+        .map(|bytes| Certificate::parse(bytes));
     parsed
         .collect::<Result<_, _>>()
         .map_err(|e| broken(agency, &e))

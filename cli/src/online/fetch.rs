@@ -46,15 +46,21 @@ pub(crate) struct Fetched {
 }
 
 fn untrue(item: &Item, error: &dyn std::error::Error) -> Failure {
-    Failure::error(format!("the message {} does not hold: it is not opened", item.id()))
-        .caused_by(error)
-        .next("tell your administrator and who runs the node; telephone the sender to send it again")
+    Failure::error(format!(
+        "the message {} does not hold: it is not opened",
+        item.id()
+    ))
+    .caused_by(error)
+    .next("tell your administrator and who runs the node; telephone the sender to send it again")
 }
 
 fn lacking(item: &Item, what: &str) -> Failure {
-    Failure::error(format!("the node gives no {what} for the message {}", item.id()))
-        .because("without it the message cannot be verified, so it is not opened")
-        .next("type the command again; then tell who runs the node")
+    Failure::error(format!(
+        "the node gives no {what} for the message {}",
+        item.id()
+    ))
+    .because("without it the message cannot be verified, so it is not opened")
+    .next("type the command again; then tell who runs the node")
 }
 
 /// Fetches a message. The node logs the fetch before it answers.
@@ -63,17 +69,26 @@ pub(crate) async fn fetch(session: &mut Session<'_>, item: &Item) -> Result<Fetc
         message_id: item.id().as_bytes().to_vec(),
     };
     let mut reply = call::answer(session.client.fetch(request)).await?;
-    let envelope = reply.envelope.take().ok_or_else(|| lacking(item, "message"))?;
+    let envelope = reply
+        .envelope
+        .take()
+        .ok_or_else(|| lacking(item, "message"))?;
     let received = Received::decode(envelope).map_err(|e| untrue(item, &e))?;
     if received.header_digest() != item.header_digest {
         return Err(lacking(item, "message with the header that it lists"));
     }
-    let evidence = reply.evidence.take().ok_or_else(|| lacking(item, "log entry"))?;
+    let evidence = reply
+        .evidence
+        .take()
+        .ok_or_else(|| lacking(item, "log entry"))?;
     let own = own_log::own_entry(session, &evidence).await?;
     let at = own.entry().time;
     let certificates = chain::certificates(&item.counterpart().agency, &reply.certificates)?;
     let header = received.header();
-    let (from, to) = (header.sender.agency.clone(), header.recipient.agency.clone());
+    let (from, to) = (
+        header.sender.agency.clone(),
+        header.recipient.agency.clone(),
+    );
     let sender = reply.sender_roster.as_ref();
     let sender = party(session, item, &from, sender, &certificates, at).await?;
     let recipient = reply.recipient_roster.as_ref();
@@ -122,8 +137,14 @@ async fn party(
         }
     };
     let bytes = roster.encode_to_vec();
-    let mut party = Party::assemble(record, &certificate, &bytes, certificates.iter().cloned(), at)
-        .map_err(|e| untrue(item, &e))?;
+    let mut party = Party::assemble(
+        record,
+        &certificate,
+        &bytes,
+        certificates.iter().cloned(),
+        at,
+    )
+    .map_err(|e| untrue(item, &e))?;
     chain::supply(&mut session.client, &mut party).await?;
     Ok(party)
 }

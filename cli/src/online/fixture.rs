@@ -4,15 +4,11 @@ use std::collections::BTreeSet;
 
 use waypost_proto::draft::Request;
 use waypost_proto::header::Header;
-use waypost_proto::id::{
-    AgencyId, CaseId, DeskAddress, Digest, Fingerprint, MessageId, Timestamp,
-};
+use waypost_proto::id::{AgencyId, CaseId, DeskAddress, Digest, Fingerprint, MessageId, Timestamp};
 use waypost_proto::kind::Kind;
 use waypost_proto::manifest::{Facts, Manifest, Versions};
 use waypost_proto::openpgp::Suite;
-use waypost_proto::vocabulary::{
-    ConsentState, Handling, LegalBasis, MinorStatus, Part, Purpose,
-};
+use waypost_proto::vocabulary::{ConsentState, Handling, LegalBasis, MinorStatus, Part, Purpose};
 use waypost_proto::wire::{self, log_entry::Event};
 
 use super::mail::{Direction, Item, Outcome};

@@ -61,7 +61,12 @@ impl Report for Inbox {
         for row in &self.messages {
             let danger = if row.danger { "DANGER  " } else { "" };
             let way = if row.direction == "in" { "from" } else { "to" };
-            page.line(&format!("{}  {danger}{}  {way} {}", short(&row.id), row.title, row.counterpart));
+            page.line(&format!(
+                "{}  {danger}{}  {way} {}",
+                short(&row.id),
+                row.title,
+                row.counterpart
+            ));
             page.field("", &format_args!("{}  {}", row.time, row.state));
         }
         if self.messages.is_empty() {
@@ -76,14 +81,21 @@ impl Report for Inbox {
                 self.log.entries, self.log.new_entries
             ));
         }
-        let new = self.messages.iter().find(|r| r.direction == "in" && r.state == "new");
+        let new = self
+            .messages
+            .iter()
+            .find(|r| r.direction == "in" && r.state == "new");
         if let Some(row) = new {
             page.next_steps(&[format!("waypost open {}", short(&row.id))]);
         }
     }
 
     fn status(&self) -> Status {
-        if self.mismatches.is_empty() { Status::Done } else { Status::Error }
+        if self.mismatches.is_empty() {
+            Status::Done
+        } else {
+            Status::Error
+        }
     }
 }
 
@@ -204,13 +216,19 @@ mod tests {
     fn a_new_message_is_shown_with_the_command_that_opens_it() {
         let output = Output::of(&inbox(Vec::new()));
         assert_eq!(output.status(), Status::Done);
-        assert!(output.text().contains("waypost open 02020202"), "{}", output.text());
+        assert!(
+            output.text().contains("waypost open 02020202"),
+            "{}",
+            output.text()
+        );
         assert_eq!(output.json()["messages"][0]["direction"], "in");
     }
 
     #[test]
     fn a_hidden_message_is_shouted_and_the_command_fails() {
-        let output = Output::of(&inbox(vec!["the node logged a message and does not show it".into()]));
+        let output = Output::of(&inbox(vec![
+            "the node logged a message and does not show it".into(),
+        ]));
         assert_eq!(output.status(), Status::Error);
         assert!(output.text().contains("NOT TRUE TO ITS LOG"));
         assert!(!output.text().contains("the list is complete"));

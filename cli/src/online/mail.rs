@@ -13,8 +13,6 @@ use crate::output::Failure;
 const PAGE: u32 = 500;
 /// The most items that one command reads.
 const ITEMS: usize = 1_000_000;
-/// Digits that a shortened id has at least.
-pub(crate) const SHORT_DIGITS: usize = 6;
 
 /// Who sent a message, seen from here.
 pub(crate) use waypost_proto::case::Direction;
@@ -154,15 +152,14 @@ impl Item {
     /// Parses what the node lists.
     pub(crate) fn parse(wire: &wire::ListItem) -> Result<Self, MailError> {
         let position = wire.position;
-        let header =
-            Header::decode(&wire.header).map_err(|source| MailError::Header { position, source })?;
+        let header = Header::decode(&wire.header)
+            .map_err(|source| MailError::Header { position, source })?;
         let direction = match wire.direction() {
             wire::Direction::In => Direction::In,
             wire::Direction::Out => Direction::Out,
             wire::Direction::Unspecified => return Err(MailError::Unspecified { position }),
         };
-        let outcome =
-            Outcome::parse(wire.outcome()).ok_or(MailError::Unspecified { position })?;
+        let outcome = Outcome::parse(wire.outcome()).ok_or(MailError::Unspecified { position })?;
         let moment = |seconds| (seconds != 0).then_some(Timestamp(seconds));
         Ok(Self {
             position,
@@ -217,7 +214,8 @@ impl Item {
                 "expired: never accepted before its deadline; telephone, and send again".into()
             }
             (_, Outcome::Unconfirmed) => {
-                "unconfirmed: past its deadline without an answer, still asked for; telephone".into()
+                "unconfirmed: past its deadline without an answer, still asked for; telephone"
+                    .into()
             }
             (_, Outcome::Received) => "received".into(),
         }
@@ -252,7 +250,10 @@ pub(crate) async fn list(
 fn append(items: &mut Vec<Item>, reply: &wire::ListReply) -> Result<(), MailError> {
     for wire in &reply.items {
         let item = Item::parse(wire)?;
-        if items.last().is_some_and(|last| item.position <= last.position) {
+        if items
+            .last()
+            .is_some_and(|last| item.position <= last.position)
+        {
             return Err(MailError::Order {
                 position: item.position,
             });
@@ -283,7 +284,12 @@ pub(crate) fn find_case(items: &[Item], prefix: &str) -> Result<CaseId, MailErro
         .collect();
     cases.sort_unstable();
     cases.dedup();
-    one("case", prefix, cases.first().copied(), cases.len().saturating_sub(1))
+    one(
+        "case",
+        prefix,
+        cases.first().copied(),
+        cases.len().saturating_sub(1),
+    )
 }
 
 fn one<T>(
@@ -340,9 +346,15 @@ mod tests {
     fn an_item_without_direction_or_header_is_refused() {
         let mut item = wire_item(&fixture::incoming(1));
         item.direction = 0;
-        assert!(matches!(Item::parse(&item), Err(MailError::Unspecified { position: 1 })));
+        assert!(matches!(
+            Item::parse(&item),
+            Err(MailError::Unspecified { position: 1 })
+        ));
         item.header.clear();
-        assert!(matches!(Item::parse(&item), Err(MailError::Header { position: 1, .. })));
+        assert!(matches!(
+            Item::parse(&item),
+            Err(MailError::Header { position: 1, .. })
+        ));
     }
 
     #[test]
@@ -353,7 +365,10 @@ mod tests {
         };
         let mut items = Vec::new();
         append(&mut items, &page([1, 2])).unwrap();
-        assert!(matches!(append(&mut items, &page([2, 3])), Err(MailError::Order { position: 2 })));
+        assert!(matches!(
+            append(&mut items, &page([2, 3])),
+            Err(MailError::Order { position: 2 })
+        ));
     }
 
     #[test]
@@ -363,10 +378,24 @@ mod tests {
         bytes[15] = 0xff;
         twin.header.message_id = MessageId::new(bytes);
         let items = [fixture::incoming(1), twin];
-        assert_eq!(find(&items, "0202020202020202020202020202ff").map(Item::id).ok(), None);
-        assert_eq!(find(&items, &items[0].id().to_string()).unwrap().position, 1);
-        assert!(matches!(find(&items, "020202"), Err(MailError::Ambiguous { found: 2, .. })));
-        assert!(matches!(find(&items, "030303"), Err(MailError::NotFound { .. })));
+        assert_eq!(
+            find(&items, "0202020202020202020202020202ff")
+                .map(Item::id)
+                .ok(),
+            None
+        );
+        assert_eq!(
+            find(&items, &items[0].id().to_string()).unwrap().position,
+            1
+        );
+        assert!(matches!(
+            find(&items, "020202"),
+            Err(MailError::Ambiguous { found: 2, .. })
+        ));
+        assert!(matches!(
+            find(&items, "030303"),
+            Err(MailError::NotFound { .. })
+        ));
         assert_eq!(find_case(&items, "070707").unwrap(), CaseId::new([7; 16]));
     }
 
@@ -374,6 +403,9 @@ mod tests {
     fn a_refusal_is_told_in_words_and_not_by_its_code() {
         let mut item = fixture::outgoing(1, Outcome::Refused);
         item.reason = Some(Reason::Officer);
-        assert!(item.state_words().contains("does not let this officer sign"));
+        assert!(
+            item.state_words()
+                .contains("does not let this officer sign")
+        );
     }
 }

@@ -11,7 +11,7 @@ use waypost_proto::checkpoint::Checkpoint;
 use waypost_proto::entry::{Entry, EntryError};
 use waypost_proto::id::{AgencyId, Digest, MessageId};
 use waypost_proto::merkle::{self, Frontier};
-use waypost_proto::wire::{self, log_entry::Event};
+use waypost_proto::wire::log_entry::Event;
 
 use super::mail::{Direction, Item, Outcome};
 use crate::home::LogMirror;
@@ -281,6 +281,7 @@ fn outcome(
 mod tests {
     use waypost_proto::id::Timestamp;
     use waypost_proto::note::{KeyName, NoteSigner};
+    use waypost_proto::wire;
 
     use super::*;
     use crate::online::fixture::{self, own};
@@ -327,7 +328,13 @@ mod tests {
         let (item, other) = (fixture::incoming(1), fixture::incoming(2));
         let message = other.id();
         let found = compare_all(&log(&item), &[item, other]);
-        assert_eq!(found, [Mismatch::NotLogged { position: 2, message }]);
+        assert_eq!(
+            found,
+            [Mismatch::NotLogged {
+                position: 2,
+                message
+            }]
+        );
     }
 
     #[test]
@@ -391,7 +398,13 @@ mod tests {
     fn an_entry_out_of_place_is_refused() {
         let mut mirror = Mirror::empty();
         let error = mirror.append(1, b"").unwrap_err();
-        assert!(matches!(error, MirrorError::Index { found: 1, expected: 0 }));
+        assert!(matches!(
+            error,
+            MirrorError::Index {
+                found: 1,
+                expected: 0
+            }
+        ));
     }
 
     #[test]

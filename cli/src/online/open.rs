@@ -76,10 +76,19 @@ impl Report for Shown {
             page.bad("IMMEDIATE DANGER to a person: act first, telephone, then read on");
         }
         page.field("from", &format_args!("{} ({})", self.from, self.from_name));
-        page.field("signed by", &format_args!("{}, an officer of that agency's roster", self.officer_title));
+        page.field(
+            "signed by",
+            &format_args!("{}, an officer of that agency's roster", self.officer_title),
+        );
         page.field("to", &self.to);
         page.field("made", &self.created);
-        page.field("logged", &format_args!("{}, entry {} of your agency's log", self.logged_at, self.log_index));
+        page.field(
+            "logged",
+            &format_args!(
+                "{}, entry {} of your agency's log",
+                self.logged_at, self.log_index
+            ),
+        );
         page.field("their log", &self.counterpart_log);
         page.field("for", &self.purpose);
         page.field("handling", &self.handling);
@@ -93,7 +102,10 @@ impl Report for Shown {
                 None => "Nothing of it is shown.",
             });
             if let Some(sent) = &self.reported {
-                page.line(&format!("It was reported to the sender, in both logs (message {}).", short(&sent.message)));
+                page.line(&format!(
+                    "It was reported to the sender, in both logs (message {}).",
+                    short(&sent.message)
+                ));
             }
         }
         let mut category = "";
@@ -108,7 +120,11 @@ impl Report for Shown {
     }
 
     fn status(&self) -> Status {
-        if self.truthful { Status::Done } else { Status::Error }
+        if self.truthful {
+            Status::Done
+        } else {
+            Status::Error
+        }
     }
 }
 
@@ -139,9 +155,14 @@ fn check_key(item: &Item, key: &DeskKey) -> Result<(), Failure> {
     if key.fingerprint() == sealed_to {
         return Ok(());
     }
-    Err(Failure::error("the message is sealed to another key of the desk than the one in this home")
-        .because(format!("sealed to {sealed_to}, here is {}", key.fingerprint()))
-        .next("ask your administrator to hand that desk key over to you"))
+    Err(Failure::error(
+        "the message is sealed to another key of the desk than the one in this home",
+    )
+    .because(format!(
+        "sealed to {sealed_to}, here is {}",
+        key.fingerprint()
+    ))
+    .next("ask your administrator to hand that desk key over to you"))
 }
 
 /// Compares with the manifest, shows, and reports what is owed.
@@ -172,7 +193,9 @@ async fn show(
             message_id: item.id().as_bytes().to_vec(),
         };
         if let Err(error) = call::answer(session.client.report_opened(request)).await {
-            session.context.note(&format!("The log does not hold yet that you opened it: {error}. Open it again later."));
+            session.context.note(&format!(
+                "The log does not hold yet that you opened it: {error}. Open it again later."
+            ));
         }
         shown.next = next_steps(items, item);
     }
@@ -187,8 +210,8 @@ async fn unreadable(
     fetched: &Fetched,
     error: &OpenMessageError,
 ) -> Result<Output, Failure> {
-    let failure = Failure::error(format!("the message {} cannot be opened", item.id()))
-        .caused_by(error);
+    let failure =
+        Failure::error(format!("the message {} cannot be opened", item.id())).caused_by(error);
     let reason = match error {
         // Not the sender's doing: there is nothing to report.
         OpenMessageError::Party(_) => {
@@ -234,7 +257,9 @@ async fn reported(
     match answer::report(session, items, item, fault).await {
         Ok(sent) => sent,
         Err(failure) => {
-            session.context.note(&format!("The report could not be sent: {failure}\nOpen the message again later to send it."));
+            session.context.note(&format!(
+                "The report could not be sent: {failure}\nOpen the message again later to send it."
+            ));
             None
         }
     }
@@ -343,8 +368,13 @@ fn value(form: &Form, leaf: &Leaf<'_>) -> String {
         return format!("{label} ({code})");
     }
     match leaf.field().shape() {
-        Shape::Flag => form.flag(path).map_or("", |yes| if yes { "yes" } else { "no" }).into(),
-        Shape::Number => form.number(path).map_or_else(String::new, |n| n.to_string()),
+        Shape::Flag => form
+            .flag(path)
+            .map_or("", |yes| if yes { "yes" } else { "no" })
+            .into(),
+        Shape::Number => form
+            .number(path)
+            .map_or_else(String::new, |n| n.to_string()),
         _ if leaf.field().is_list() => form.texts(path).join("\n"),
         _ => form.text(path).unwrap_or_default().to_owned(),
     }
@@ -357,7 +387,9 @@ fn next_steps(items: &[Item], item: &Item) -> Vec<String> {
     });
     let mut steps = Vec::new();
     if item.header.kind.opens_case() && !acknowledged {
-        steps.push(format!("waypost ack {id}: the sender sees that a person has it in hand"));
+        steps.push(format!(
+            "waypost ack {id}: the sender sees that a person has it in hand"
+        ));
     }
     steps.push(format!("waypost reply {id} --text-file FILE"));
     steps
@@ -416,7 +448,8 @@ mod tests {
     fn an_acknowledged_referral_is_not_offered_for_acknowledgement_again() {
         let item = fixture::incoming(1);
         assert!(next_steps(std::slice::from_ref(&item), &item)[0].contains("waypost ack"));
-        let mut header = fixture::header(Kind::Acknowledgement, 9, fixture::own(), fixture::other());
+        let mut header =
+            fixture::header(Kind::Acknowledgement, 9, fixture::own(), fixture::other());
         header.in_reply_to = Some(item.id());
         let ack = fixture::item(5, Direction::Out, header, mail::Outcome::Queued);
         assert!(next_steps(&[item.clone(), ack], &item)[0].contains("waypost reply"));

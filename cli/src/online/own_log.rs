@@ -28,8 +28,9 @@ pub(crate) fn false_log(error: &dyn std::error::Error) -> Failure {
 impl From<MirrorError> for Failure {
     fn from(error: MirrorError) -> Self {
         match error {
-            MirrorError::Kept => Self::error(error.to_string())
-                .next("restore `state.json` from a backup"),
+            MirrorError::Kept => {
+                Self::error(error.to_string()).next("restore `state.json` from a backup")
+            }
             error => false_log(&error),
         }
     }
@@ -46,12 +47,7 @@ pub(crate) fn verifier(record: &AgencyRecord, at: Timestamp) -> Result<&Verifier
 
 /// The node's checkpoint, verified.
 pub(crate) async fn checkpoint(session: &mut Session<'_>) -> Result<SignedCheckpoint, Failure> {
-    let reply = call::answer(
-        session
-            .client
-            .log_checkpoint(wire::LogCheckpointRequest {}),
-    )
-    .await?;
+    let reply = call::answer(session.client.log_checkpoint(wire::LogCheckpointRequest {})).await?;
     let verifier = verifier(session.record()?, session.now)?;
     SignedCheckpoint::verify(&reply.checkpoint, verifier).map_err(|e| false_log(&e))
 }
@@ -167,4 +163,3 @@ pub(crate) async fn replay(
     }
     Ok(mirror.check(checkpoint.checkpoint())?)
 }
-

@@ -65,7 +65,9 @@ fn collect(
 
 /// Compiles a bundle.
 pub(crate) fn compile(bundle: &Bundle) -> Result<Arc<Rules>, Failure> {
-    Rules::compile(bundle).map(Arc::new).map_err(|e| unusable(&e))
+    Rules::compile(bundle)
+        .map(Arc::new)
+        .map_err(|e| unusable(&e))
 }
 
 /// The rules of both sides.
@@ -210,7 +212,11 @@ impl Selection {
         let mut categories: Vec<(&str, Vec<String>)> = Vec::new();
         for field in &self.shared {
             let (category, name) = split(field.label);
-            add(&mut categories, category, words(name, field.code.as_deref()));
+            add(
+                &mut categories,
+                category,
+                words(name, field.code.as_deref()),
+            );
         }
         for (category, names) in &categories {
             page.item(&format!("{category}: {}", names.join(", ")));
@@ -282,7 +288,8 @@ fn staying(withheld: &Withheld) -> Staying {
             "this kind of message never carries it",
             None,
             None,
-            "nothing: keep it in your own file; the recipient can ask you for what it needs".to_owned(),
+            "nothing: keep it in your own file; the recipient can ask you for what it needs"
+                .to_owned(),
         ),
         Reason::Forbidden {
             rule,
@@ -364,7 +371,11 @@ mod tests {
     fn the_account_stays_and_the_page_says_why_and_what_would_help() {
         let selection = selection(Role::NrmCa);
         assert!(selection.says_something());
-        let account = selection.withheld.iter().find(|w| w.part == "NAR.text").unwrap();
+        let account = selection
+            .withheld
+            .iter()
+            .find(|w| w.part == "NAR.text")
+            .unwrap();
         assert_eq!(account.why, "this kind of message never carries it");
         let mut page = Page::default();
         selection.page(&mut page);

@@ -256,11 +256,10 @@ fn offline(wanted: &Refer, context: &Context) -> Result<Route, Failure> {
         _ if record.roles.contains(&ROLE) => ROLE,
         Some(role) => *role,
         None => {
-            return Err(Failure::error(format!(
-                "the directory gives `{}` no role",
-                record.id
-            ))
-            .next("tell the scheme operator"));
+            return Err(
+                Failure::error(format!("the directory gives `{}` no role", record.id))
+                    .next("tell the scheme operator"),
+            );
         }
     };
     let bytes = context.home.read(&HomeFile::Roster)?;
@@ -306,7 +305,9 @@ fn offline(wanted: &Refer, context: &Context) -> Result<Route, Failure> {
 fn choose_desk(desks: &BTreeMap<DeskName, Desk>, to: &Destination) -> Result<DeskName, Failure> {
     let names = |fits: &dyn Fn(&Desk) -> bool| -> Vec<String> {
         let desks = desks.iter().filter(|(_, d)| fits(d));
-        desks.map(|(name, d)| format!("`{name}` ({})", d.role)).collect()
+        desks
+            .map(|(name, d)| format!("`{name}` ({})", d.role))
+            .collect()
     };
     let agency = &to.agency;
     if let Some(desk) = &to.desk {
@@ -315,7 +316,7 @@ fn choose_desk(desks: &BTreeMap<DeskName, Desk>, to: &Destination) -> Result<Des
         } else {
             Err(Failure::invalid(format!("`{agency}` has no desk `{desk}`"))
                 .because(format!("its desks are {}", names(&|_| true).join(", ")))
-                .next(format!("waypost refer --to {agency}/DESK .."))) 
+                .next(format!("waypost refer --to {agency}/DESK ..")))
         };
     }
     let mut fitting = desks.iter().filter(|(_, d)| d.role == ROLE);
@@ -407,11 +408,7 @@ fn referral(
     }
 }
 
-fn addressing(
-    session: &Session<'_>,
-    wanted: &Refer,
-    route: &Route,
-) -> Result<Addressing, Failure> {
+fn addressing(session: &Session<'_>, wanted: &Refer, route: &Route) -> Result<Addressing, Failure> {
     // `live` names the desk.
     let desk = route.to.desk.clone().ok_or_else(|| {
         Failure::invalid("no desk is named").next("name the desk: `--to AGENCY/DESK`")
@@ -479,6 +476,9 @@ mod tests {
         let said = choose(&[("nrm", Role::NrmCa)], "gb.authority/intake").unwrap_err();
         assert!(said.contains("its desks are `nrm` (NRMCA)"), "{said}");
         let said = choose(&[("intake", Role::Sch)], "gb.authority").unwrap_err();
-        assert!(said.contains("no desk of `gb.authority` has the role NRMCA"), "{said}");
+        assert!(
+            said.contains("no desk of `gb.authority` has the role NRMCA"),
+            "{said}"
+        );
     }
 }

@@ -55,8 +55,20 @@ impl Sent {
         page.field("message", &self.message);
         page.field("case", &self.case);
         page.field("to", &self.to);
-        page.field("sealed", &format_args!("{} bytes; only the two desks can open it", self.sealed_bytes));
-        page.field("logged", &format_args!("{}, entry {} of your agency's log", self.logged_at, self.log_index));
+        page.field(
+            "sealed",
+            &format_args!(
+                "{} bytes; only the two desks can open it",
+                self.sealed_bytes
+            ),
+        );
+        page.field(
+            "logged",
+            &format_args!(
+                "{}, entry {} of your agency's log",
+                self.logged_at, self.log_index
+            ),
+        );
         page.field("expires", &self.expires);
     }
 }
@@ -109,7 +121,11 @@ pub(crate) async fn seal_and_submit(
 ) -> Result<Sent, Failure> {
     check_officer(session, ends.sender, &addressing.sender)?;
     let to = addressing.recipient.to_string();
-    let (message, case, expires) = (addressing.message_id, addressing.case_id, addressing.expires);
+    let (message, case, expires) = (
+        addressing.message_id,
+        addressing.case_id,
+        addressing.expires,
+    );
     let sealed = envelope::seal(
         minimised,
         addressing,
@@ -138,7 +154,9 @@ pub(crate) async fn seal_and_submit(
         None => return Err(unproved(message)),
     };
     let proved = own_log::own_entry(session, &evidence).await?;
-    proved.submitted(&facts).map_err(|e| unproved(message).caused_by(&e))?;
+    proved
+        .submitted(&facts)
+        .map_err(|e| unproved(message).caused_by(&e))?;
     Ok(Sent {
         message: message.to_string(),
         case: case.to_string(),
@@ -175,12 +193,12 @@ fn unproved(message: MessageId) -> Failure {
 /// The answer was lost: the node may hold the message or not.
 fn unknown_fate(message: MessageId, error: CallError) -> Failure {
     match error {
-        CallError::Slow | CallError::Lost => Failure::undetermined(
-            "the node's answer was lost: it may hold the message or not",
-        )
-        .because(error.to_string())
-        .because(format!("message {message}"))
-        .next("waypost inbox --all: if the message is not there, send it again"),
+        CallError::Slow | CallError::Lost => {
+            Failure::undetermined("the node's answer was lost: it may hold the message or not")
+                .because(error.to_string())
+                .because(format!("message {message}"))
+                .next("waypost inbox --all: if the message is not there, send it again")
+        }
         error => error.into(),
     }
 }
@@ -188,8 +206,10 @@ fn unknown_fate(message: MessageId, error: CallError) -> Failure {
 /// A refusal in words. The text is the closed list's, not the node's.
 pub(crate) fn refused(refusal: &wire::Refusal) -> Failure {
     let Ok(reason) = refusal.reason.parse::<Reason>() else {
-        return Failure::error("the node refuses the message for a reason that this software does not know")
-            .next("update the software");
+        return Failure::error(
+            "the node refuses the message for a reason that this software does not know",
+        )
+        .next("update the software");
     };
     let failure = match reason {
         Reason::NotPermitted | Reason::Bundle => Failure::denied("the node refuses the message"),

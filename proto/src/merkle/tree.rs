@@ -19,7 +19,10 @@ impl Tree {
     /// The tree over leaf hashes.
     #[must_use]
     pub fn of(leaves: impl IntoIterator<Item = Digest>) -> Self {
-        let mut tree = Self { levels: Vec::new(), frontier: Frontier::empty() };
+        let mut tree = Self {
+            levels: Vec::new(),
+            frontier: Frontier::empty(),
+        };
         for leaf in leaves {
             for (level, _, hash) in tree.frontier.append(leaf) {
                 let level = usize::from(level);
@@ -58,7 +61,11 @@ impl Nodes for Tree {
 
     fn node(&self, level: u8, index: u64) -> Result<Digest, OutOfTree> {
         let index = usize::try_from(index).map_err(|_| OutOfTree)?;
-        self.levels.get(usize::from(level)).and_then(|row| row.get(index)).copied().ok_or(OutOfTree)
+        self.levels
+            .get(usize::from(level))
+            .and_then(|row| row.get(index))
+            .copied()
+            .ok_or(OutOfTree)
     }
 }
 
