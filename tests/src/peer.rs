@@ -72,8 +72,9 @@ pub async fn request(sender: &mut Officer, fetched: &wire::FetchReply, seen: u64
     let mut evidence = fresh.into_inner().evidence.context("evidence")?;
     let checkpoint = String::from_utf8(waypost_proto::tlog_proof::TlogProof::parse(&evidence.proof)?.checkpoint)?;
     let size = checkpoint.lines().nth(1).context("a size")?.parse()?;
+    // A desk asks about its own log.
     let request = wire::ConsistencyRequest {
-        agency: String::new(),
+        agency: sender.agency().to_string(),
         from: seen,
         to: size,
     };
