@@ -1,4 +1,45 @@
 //! Tests of many agencies and nodes on one machine.
+//!
+//! In scope: whole nodes as processes of the built `waypost-node`, over real TLS, with real OpenPGP
+//! keys and the embedded store; the network between them, which a test may cut; what the kernel saw
+//! of their syncs. Nothing is mocked. Out of scope: what one crate can test alone.
+//!
+//! ```text
+//! officer --TLS--> Link --> waypost-node ==TLS==> Link --> waypost-node <-- Link <--TLS-- officer
+//!                           (a process)          (may be cut)
+//! ```
+//!
+//! The harness is also the benchmark's (`benches/delivery.rs`), so it returns errors and does not
+//! panic.
+
+pub mod scheme;
+
+pub mod link;
+pub mod node;
+
+pub mod letter;
+pub mod officer;
+pub mod peer;
+
+pub mod ledger;
+pub mod search;
+pub mod trace;
+
+pub mod wait;
 
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod desk_connection;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod rosters;
+#[cfg(test)]
+mod tidy;

@@ -1,0 +1,58 @@
+//! From one agency to another and back.
+
+use waypost_proto::kind::Kind;
+use waypost_proto::openpgp::Suite;
+use waypost_proto::wire::{Outcome, log_entry::Event};
+
+use crate::ledger::{self, Ledger};
+use crate::letter::Letter;
+use crate::officer::Officer;
+use crate::scheme::{AUTHORITY, NGO, Scheme};
+
+#[tokio::test]
+async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_prove_it() {
+    let scheme = Scheme::running(Suite::PostQuantum, &[NGO, AUTHORITY]).await.unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let mut sender = Officer::of(&scheme, ngo).await.unwrap();
+    let mut recipient = Officer::of(&scheme, authority).await.unwrap();
+
+    let referral = Letter::referral().unwrap();
+    let submitted = sender.send(&authority.id, &referral).await.unwrap();
+    let (_, entry) = ledger::prove(&submitted, &ledger::record(&scheme, ngo).unwrap()).unwrap();
+    assert!(matches!(entry.event, Event::Submitted(_)));
+
+    recipient.outcome(&referral.id, Outcome::Received).await.unwrap();
+    let fetched = recipient.fetch(&referral.id).await.unwrap();
+    let (header, truthful) = recipient.open(&fetched).await.unwrap();
+    assert_eq!(header.kind, Kind::ReferralNrm);
+    assert_eq!(truthful.form().text("idn.given_name"), Some("Zelphinora"));
+
+    let acknowledgement = Letter::acknowledgement(&header).unwrap();
+    recipient.send(&ngo.id, &acknowledgement).await.unwrap();
+    sender.outcome(&acknowledgement.id, Outcome::Received).await.unwrap();
+    let fetched = sender.fetch(&acknowledgement.id).await.unwrap();
+    let (answer, _) = sender.open(&fetched).await.unwrap();
+    assert_eq!(answer.in_reply_to, Some(referral.id));
+
+    let reply = Letter::reply(&answer).unwrap();
+    sender.send(&authority.id, &reply).await.unwrap();
+    recipient.outcome(&reply.id, Outcome::Received).await.unwrap();
+    let fetched = recipient.fetch(&reply.id).await.unwrap();
+    let (_, truthful) = recipient.open(&fetched).await.unwrap();
+    assert!(truthful.form().text("note").unwrap().contains("hawthornlike"));
+
+    // The receipt is the recipient's own entry, proved in its log.
+    sender.outcome(&referral.id, Outcome::Delivered).await.unwrap();
+    sender.outcome(&reply.id, Outcome::Delivered).await.unwrap();
+    recipient.outcome(&acknowledgement.id, Outcome::Delivered).await.unwrap();
+    let receipt = sender.fetch(&referral.id).await.unwrap().counterpart.unwrap();
+    let (index, _) = ledger::prove(&receipt, &ledger::record(&scheme, authority).unwrap()).unwrap();
+
+    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    assert_eq!(theirs.bytes[usize::try_from(index).unwrap()], receipt.entry);
+    assert_eq!(theirs.story(&referral.id), ["received", "fetched", "opened"]);
+    assert_eq!(theirs.story(&acknowledgement.id), ["submitted", "delivered"]);
+    let ours = Ledger::read(&scheme, ngo, &mut sender).await.unwrap();
+    assert_eq!(ours.story(&referral.id), ["submitted", "delivered", "fetched"]);
+    assert_eq!(ours.story(&acknowledgement.id), ["received", "fetched", "opened"]);
+}

@@ -1,0 +1,337 @@
+//! A scheme: one operator, its directory, and agencies with their keys, each on a node of its own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use prost::Message as _;
+use tempfile::TempDir;
+use waypost_node::clock::{Clock as _, SystemClock};
+use waypost_node::setup::{
+    AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE, REGISTRATION_FILE,
+};
+use waypost_proto::directory_file::{DirectoryDraft, VerifiedDirectory};
+use waypost_proto::id::{AgencyId, DeskAddress, DeskName, Fingerprint, Timestamp};
+use waypost_proto::limit;
+use waypost_proto::openpgp::{KeyRole, SecretKey, SigningKey, Suite};
+use waypost_proto::roster::{CertificateRef, Desk, Officer, Roster};
+use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
+use waypost_proto::wire;
+
+use crate::node::Node;
+
+/// The one desk of every agency.
+pub const DESK: &str = "intake";
+/// Age of the keys when a test starts, so that rosters of the past can be signed.
+const KEYS_AGE_SECONDS: u64 = 40 * 86_400;
+
+/// An agency that a test wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Its id, and its node's.
+    pub id: &'static str,
+    /// Its role, and its desk's.
+    pub role: Role,
+}
+
+/// A first responder.
+pub const NGO: Wanted = Wanted {
+    id: "gb.example.ngo",
+    role: Role::Ngo,
+};
+/// The authority that runs the National Referral Mechanism.
+pub const AUTHORITY: Wanted = Wanted {
+    id: "gb.example.nrm-authority",
+    role: Role::NrmCa,
+};
+/// A second authority, so that a sender has two counterparts.
+pub const OTHER_AUTHORITY: Wanted = Wanted {
+    id: "gb.example.nrm-authority-north",
+    role: Role::NrmCa,
+};
+
+/// An agency with all its keys, and its node.
+pub struct Agency {
+    /// Its id.
+    pub id: AgencyId,
+    /// Its node.
+    pub node: Node,
+    role: Role,
+    key: SecretKey,
+    desk: SecretKey,
+    officers: Vec<SecretKey>,
+    record: wire::AgencyRecord,
+}
+
+impl std::fmt::Debug for Agency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agency")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that runs on this machine for one test. Dropping it ends the nodes.
+pub struct Scheme {
+    /// The agencies, in the order wanted.
+    pub agencies: Vec<Agency>,
+    operator: SigningKey,
+    suite: Suite,
+    directory: PathBuf,
+    folder: TempDir,
+}
+
+impl std::fmt::Debug for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheme")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The time now.
+#[must_use]
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+impl Scheme {
+    /// Makes the scheme, and starts every node.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub async fn running(suite: Suite, wanted: &[Wanted]) -> Result<Self> {
+        let mut scheme = Self::new(suite, wanted).await?;
+        for agency in &mut scheme.agencies {
+            agency.node.start().await?;
+        }
+        Ok(scheme)
+    }
+
+    /// Makes the scheme: keys, rosters, nodes, the signed directory. No node runs yet.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub async fn new(suite: Suite, wanted: &[Wanted]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let born = Timestamp(now().0.saturating_sub(KEYS_AGE_SECONDS));
+        let operator = SecretKey::generate(KeyRole::Operator, suite, "operator", born)?;
+        let mut scheme = Self {
+            agencies: Vec::new(),
+            operator: operator.signing_key()?,
+            suite,
+            directory: folder.path().join("directory.pb"),
+            folder,
+        };
+        for wanted in wanted {
+            let agency = scheme.agency(wanted, born).await?;
+            scheme.agencies.push(agency);
+        }
+        scheme.publish(1)?;
+        Ok(scheme)
+    }
+
+    async fn agency(&self, wanted: &Wanted, born: Timestamp) -> Result<Agency> {
+        let id: AgencyId = wanted.id.parse()?;
+        let make = |role, name: &str| SecretKey::generate(role, self.suite, name, born);
+        let key = make(KeyRole::Agency, id.as_str())?;
+        let folder = self.folder.path().join(id.as_str());
+        let node = Node::init(folder, &id, &self.pin(), &self.directory).await?;
+        let agency = Agency {
+            record: record(wanted, &node, CertificateRef::of(key.certificate())),
+            desk: make(KeyRole::Desk, &format!("{id}/{DESK}"))?,
+            officers: vec![
+                make(KeyRole::Officer, "officer-1")?,
+                make(KeyRole::Officer, "officer-2")?,
+            ],
+            role: wanted.role,
+            id,
+            node,
+            key,
+        };
+        let at = now();
+        let roster = agency.roster(1, at, at.plus(limit::ROSTER_VALID_SECONDS), &[0, 1])?;
+        let registration = wire::Registration {
+            record: Some(agency.record.clone()),
+            roster: Some(wire::Signed::decode(roster.as_slice())?),
+            certificates: agency.certificates(),
+        };
+        let path = agency.node.folder().join(REGISTRATION_FILE);
+        fs::write(&path, registration.encode_to_vec())?;
+        let path = path.to_str().context("a plain path")?;
+        agency
+            .node
+            .command(&["agency", "add", agency.id.as_str(), "--registration", path])
+            .await?;
+        Ok(agency)
+    }
+
+    /// Signs the directory of all agencies and nodes, and puts it where the nodes read it.
+    ///
+    /// # Errors
+    /// When it would not verify.
+    pub fn publish(&self, version: u64) -> Result<()> {
+        let at = now();
+        let mut draft = DirectoryDraft {
+            country: "gb".to_owned(),
+            version,
+            suite: self.suite,
+            records: Vec::new(),
+            certificates: Vec::new(),
+        };
+        for agency in &self.agencies {
+            let data = agency.node.data();
+            let folder = data.join(AGENCIES_FOLDER).join(agency.id.as_str());
+            let vkey = fs::read_to_string(folder.join(LOG_VKEY_FILE))?;
+            let log_key = wire::LogKey {
+                vkey: vkey.trim_end().to_owned(),
+                // Older than any entry: a directory that is signed anew proves the same log.
+                valid_from: at.0.saturating_sub(KEYS_AGE_SECONDS),
+                valid_until: None,
+                epoch: 1,
+            };
+            let record = wire::AgencyRecord {
+                log_keys: vec![log_key],
+                ..agency.record.clone()
+            };
+            let node = fs::read(data.join(NODE_RECORD_FILE))?;
+            let node = wire::NodeRecord::decode(node.as_slice())?;
+            draft.records.extend([
+                wire::record::Record::Agency(record),
+                wire::record::Record::Node(node),
+            ].map(|record| wire::Record { record: Some(record) }));
+            draft.certificates.push(agency.key.certificate().as_bytes().to_vec());
+        }
+        let valid_until = at.plus(limit::DIRECTORY_VALID_SECONDS);
+        fs::write(&self.directory, draft.sign(&self.operator, at, valid_until)?)?;
+        Ok(())
+    }
+
+    /// Fingerprint of the operator's certificate: what everybody pins.
+    #[must_use]
+    pub fn pin(&self) -> Fingerprint {
+        self.operator.certificate().fingerprint()
+    }
+
+    /// The suite of every key.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The directory in force, verified.
+    ///
+    /// # Errors
+    /// When it does not verify.
+    pub fn directory(&self) -> Result<VerifiedDirectory> {
+        let bytes = fs::read(&self.directory)?;
+        Ok(VerifiedDirectory::verify(&bytes, &self.pin(), now())?)
+    }
+
+    /// One of the agencies, in the order wanted.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn agency_at(&self, index: usize) -> Result<&Agency> {
+        self.agencies.get(index).context("an agency")
+    }
+
+    /// The node of one of the agencies, in the order wanted.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn node_mut(&mut self, index: usize) -> Result<&mut Node> {
+        Ok(&mut self.agencies.get_mut(index).context("an agency")?.node)
+    }
+}
+
+fn record(wanted: &Wanted, node: &Node, certificate: CertificateRef) -> wire::AgencyRecord {
+    let attestations: BTreeSet<_> = AgencyAttestation::ALL.iter().map(|a| a.code().to_owned()).collect();
+    wire::AgencyRecord {
+        id: wanted.id.to_owned(),
+        name: wanted.id.to_owned(),
+        roles: vec![wanted.role.code().to_owned()],
+        jurisdiction: "GB-EAW".to_owned(),
+        node: node.id().to_string(),
+        certificate: Some(wire::CertificateRef {
+            fingerprint: certificate.fingerprint.as_bytes().to_vec(),
+            digest: certificate.digest.as_bytes().to_vec(),
+        }),
+        attestations: attestations.into_iter().collect(),
+        ..Default::default()
+    }
+}
+
+impl Agency {
+    /// Its desk.
+    ///
+    /// # Errors
+    /// None in a working harness.
+    pub fn desk(&self) -> Result<DeskAddress> {
+        Ok(DeskAddress {
+            agency: self.id.clone(),
+            desk: DESK.parse()?,
+        })
+    }
+
+    /// The desk's whole key.
+    #[must_use]
+    pub const fn desk_key(&self) -> &SecretKey {
+        &self.desk
+    }
+
+    /// One of its officers' keys.
+    ///
+    /// # Errors
+    /// When there are fewer.
+    pub fn officer(&self, index: usize) -> Result<&SecretKey> {
+        self.officers.get(index).context("an officer")
+    }
+
+    /// Every certificate of the agency.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<Vec<u8>> {
+        let keys = [&self.key, &self.desk].into_iter().chain(&self.officers);
+        keys.map(|key| key.certificate().as_bytes().to_vec()).collect()
+    }
+
+    /// A signed roster with some of the officers.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn roster(
+        &self,
+        version: u64,
+        created: Timestamp,
+        valid_until: Timestamp,
+        officers: &[usize],
+    ) -> Result<Vec<u8>> {
+        let name: DeskName = DESK.parse()?;
+        let desk = Desk {
+            role: self.role,
+            certificate: CertificateRef::of(self.desk.certificate()),
+            encryption_key: *self.desk.certificate().encryption_keys().last().context("a subkey")?,
+            attestations: [DeskAttestation::Vetted, DeskAttestation::ChildSpecialist].into(),
+        };
+        let listed = |index: &usize| {
+            let certificate = CertificateRef::of(self.officer(*index)?.certificate());
+            let officer = Officer {
+                certificate,
+                title: "Caseworker".to_owned(),
+                desks: [name.clone()].into(),
+            };
+            Ok((certificate.fingerprint, officer))
+        };
+        let roster = Roster {
+            agency: self.id.clone(),
+            version,
+            created,
+            valid_until,
+            officers: officers.iter().map(listed).collect::<Result<_>>()?,
+            desks: [(name.clone(), desk)].into(),
+            revoked: BTreeSet::new(),
+        };
+        Ok(roster.sign(&self.key.signing_key()?)?)
+    }
+}
