@@ -76,9 +76,9 @@ struct Keys {
 ///
 /// # Errors
 /// The folder holds a home already, something given is malformed, the passphrase is weak.
-pub fn init(wanted: AgencyInit, context: &Context) -> Result<Output, Failure> {
+pub fn init(wanted: &AgencyInit, context: &Context) -> Result<Output, Failure> {
     context.home.check_unused()?;
-    let endpoints = Endpoints::of(&wanted)?;
+    let endpoints = Endpoints::of(wanted)?;
     let node = match &wanted.node {
         Some(node) => node.clone(),
         None => wanted
@@ -88,19 +88,19 @@ pub fn init(wanted: AgencyInit, context: &Context) -> Result<Output, Failure> {
             .map_err(|e| Failure::invalid("the node's id").caused_by(&e))?,
     };
     // What is malformed is found before a passphrase is asked for.
-    check_texts(&wanted)?;
+    check_texts(wanted)?;
     let passphrase = context.new_passphrase(&format!("the new keys of {}", wanted.id))?;
     let now = context.now();
     context.note("Making the keys ..");
-    let keys = Keys::generate(&wanted, now)?;
-    let registration = keys.register(&wanted, &node, now)?;
+    let keys = Keys::generate(wanted, now)?;
+    let registration = keys.register(wanted, &node, now)?;
     let registered = Registered::verify(&registration.encode_to_vec(), now).map_err(|failure| {
         failure.next("correct the options and type the command again: nothing was written")
     })?;
-    write(&wanted, context, &keys, &passphrase, &registered, now)?;
+    write(wanted, context, &keys, &passphrase, &registered, now)?;
     context.home.write(
         &HomeFile::NodeConfig,
-        endpoints.node_config(&wanted, &node).as_bytes(),
+        endpoints.node_config(wanted, &node).as_bytes(),
     )?;
     context
         .home
@@ -118,7 +118,7 @@ pub fn init(wanted: AgencyInit, context: &Context) -> Result<Output, Failure> {
         state.rosters.insert(wanted.id.clone(), seen);
         Ok(())
     })?;
-    Ok(Output::of(&made(&wanted, context, &keys, &registered)))
+    Ok(Output::of(&made(wanted, context, &keys, &registered)))
 }
 
 fn key_failure(error: KeyError) -> Failure {

@@ -49,10 +49,6 @@ impl Context {
     }
 
     /// Says what is going on, on standard error.
-    #[expect(
-        clippy::unused_self,
-        reason = "progress is said by a command, not from anywhere"
-    )]
     pub fn note(&self, text: &str) {
         output::note(text);
     }

@@ -13,6 +13,17 @@ mod medium;
 mod node;
 mod operator;
 
+/// What a home holds.
+const OWN: &[&str] = &[
+    "home.toml",
+    "state.json",
+    "directory.pb",
+    "admin",
+    "officer",
+    "public",
+    "operator",
+];
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,7 +148,12 @@ pub async fn run(wanted: &Doctor, context: &Context) -> Result<Output, Failure> 
 }
 
 fn private(context: &Context, findings: &mut Findings) {
-    let exposed = node::exposed(context.home.root());
+    // A node's folder may stand in the home too, with files that are made for others: see `--node`.
+    let root = context.home.root();
+    let exposed: Vec<_> = OWN
+        .iter()
+        .flat_map(|name| node::exposed(&root.join(name)))
+        .collect();
     if exposed.is_empty() {
         findings.good("only you can look into the home");
     }

@@ -99,7 +99,7 @@ fn prepare(global: &Global) -> Result<Context, Failure> {
 pub async fn run(command: Command, context: &Context) -> Result<Output, Failure> {
     match command {
         Command::Online(command) => online::run(command, context).await,
-        Command::Agency(AgencyCommand::Init(wanted)) => agency::init(*wanted, context),
+        Command::Agency(AgencyCommand::Init(wanted)) => agency::init(&wanted, context),
         Command::Roster(RosterCommand::Sign(wanted)) => roster::sign(&wanted, context).await,
         Command::Roster(RosterCommand::Show) => roster::show(context),
         Command::Desk(DeskCommand::ExportKey(wanted)) => desk::export_key(&wanted, context),
@@ -109,5 +109,37 @@ pub async fn run(command: Command, context: &Context) -> Result<Output, Failure>
         Command::Policy(PolicyCommand::Prove(wanted)) => policy::prove(&wanted).await,
         Command::Doctor(wanted) => doctor::run(&wanted, context).await,
         Command::Demo(wanted) => demo::run(wanted.keep, context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(line: &[&str]) -> u8 {
+        start(line.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn help_is_exit_code_0_and_wrong_usage_64() {
+        assert_eq!(code(&["waypost", "--help"]), 0);
+        assert_eq!(code(&["waypost"]), 64);
+        assert_eq!(code(&["waypost", "nonsense"]), 64);
+        assert_eq!(code(&["waypost", "--passphrase", "x", "inbox"]), 64);
+    }
+
+    #[test]
+    fn a_command_without_a_home_is_exit_code_1() {
+        assert_eq!(
+            code(&[
+                "waypost",
+                "--home",
+                "/no/such/home",
+                "--json",
+                "roster",
+                "show"
+            ]),
+            1
+        );
     }
 }

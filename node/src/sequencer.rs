@@ -34,7 +34,6 @@ use waypost_proto::id::{AgencyId, Timestamp};
 use self::engine::{Engine, Request, Work};
 pub use self::log::{Head, Log, LogConfig, LogError, agencies, create_log};
 pub use self::tx::{Tx, TxError};
-use crate::body;
 use crate::clock::Clock;
 use crate::limit;
 use crate::store::{Store, StoreError};
@@ -174,14 +173,12 @@ impl Sequencer {
         logs: Vec<LogConfig>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
-        // All agencies' bodies, also of those that are not served now.
-        let agencies = agencies(&*store).map_err(StartError::Store)?;
-        let live = body::live_slots(&*store, &agencies).map_err(StartError::Store)?;
-        let swept = vault.sweep(&live).map_err(StartError::Vault)?;
-
         let (appended, _) = broadcast::channel(limit::NOTICES);
+        // First: a store without these logs is not the one that the vault belongs to, and must not
+        // be swept against.
         let engine =
             Engine::load(store, vault, clock, logs, appended.clone()).map_err(StartError::Log)?;
+        let swept = engine.sweep()?;
         let (queue, requests) = mpsc::channel(limit::QUEUE_TRANSACTIONS);
         let (told, health) = watch::channel(Health::Running);
         let thread = thread::Builder::new()

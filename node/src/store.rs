@@ -4,6 +4,7 @@
 //! tests and simulation. Both pass the same `conformance` suite. Nothing else in the node names sled.
 
 pub mod contract;
+pub mod key;
 pub mod memory;
 pub mod sled;
 
@@ -11,5 +12,6 @@ pub mod sled;
 mod conformance;
 mod overlay;
 
-pub use contract::{Batch, Expected, Key, KeyRange, Page, Space, Store, StoreError};
+pub use contract::{Batch, Expected, Page, Store, StoreError};
+pub use key::{Key, KeyRange, Space};
 pub(crate) use overlay::{Overlay, overlaid, rows};

@@ -4,17 +4,15 @@
 //! of fixed slots that is overwritten in place, outside the store and outside ordinary backups. To
 //! erase a body is to overwrite its key, because a log-structured store never really deletes.
 //!
-//! The file is a header of 4096 bytes, then slots of 64: ticket, key, zeros, check. A slot never
-//! crosses a disk sector. A slot of zeros is free. A slot whose check fails was torn by a crash
-//! before its commit, or damaged: it is not a key.
-//!
 //! INVARIANT (a key before its body): [`Vault::sync`] returns before the commit that stores the body,
 //! so a stored body always has its key. What a crash leaves the other way round, a key without a
 //! body, is swept at start.
 
 mod medium;
+mod slot;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -22,25 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use waypost_proto::id::{AgencyId, Digest, MessageId};
+use waypost_proto::id::{AgencyId, MessageId};
 use zeroize::Zeroizing;
 
 pub use self::medium::Overwriting;
+pub use self::slot::Slot;
+use self::slot::{HEADER, HEADER_BYTES, KEY_BYTES, SLOT_BYTES, TICKET_BYTES, slot_bytes};
 use crate::limit;
-
-const HEADER: &[u8; HEADER_BYTES] = &header();
-const HEADER_BYTES: usize = 4096;
-const SLOT_BYTES: usize = 64;
-const TICKET_BYTES: usize = 8;
-const KEY_BYTES: usize = 32;
-const CHECK_AT: usize = 48;
-
-const fn header() -> [u8; HEADER_BYTES] {
-    let mut bytes = [0; HEADER_BYTES];
-    let (start, _) = bytes.split_at_mut(24);
-    start.copy_from_slice(b"waypost vault slots v01\n");
-    bytes
-}
 
 /// Why the vault did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -94,50 +80,19 @@ impl VaultError {
     }
 }
 
-/// Where a body's key is: stored with the body. The ticket tells this use of the slot from every
-/// other, so a late or repeated erasure cannot destroy a key that came after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    index: u32,
-    ticket: [u8; TICKET_BYTES],
-}
-
-impl Slot {
-    /// Its size as bytes.
-    pub const BYTES: usize = 4 + TICKET_BYTES;
-
-    /// As bytes, for the store.
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        let (index, ticket) = bytes.split_at_mut(4);
-        index.copy_from_slice(&self.index.to_be_bytes());
-        ticket.copy_from_slice(&self.ticket);
-        bytes
-    }
-
-    /// From bytes; nothing if there are too few or too many.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (index, ticket) = bytes.split_first_chunk::<4>()?;
-        Some(Self {
-            index: u32::from_be_bytes(*index),
-            ticket: ticket.try_into().ok()?,
-        })
-    }
-
-    const fn offset(self) -> u64 {
-        HEADER_BYTES as u64 + self.index as u64 * SLOT_BYTES as u64
-    }
-}
-
 /// A body under its key, ready to be stored.
-#[derive(Debug)]
 pub struct Sealed {
     /// Where the key is. It is durable only after [`Vault::sync`].
     pub slot: Slot,
     /// The ciphertext, in values that the store takes.
     pub chunks: Vec<Vec<u8>>,
+}
+
+/// Shows its size, not its bytes.
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed {{ {} chunks }}", self.chunks.len())
+    }
 }
 
 /// What a sweep found.
@@ -518,25 +473,6 @@ fn aad(agency: &AgencyId, message: MessageId) -> Vec<u8> {
         message.as_bytes(),
     ]
     .concat()
-}
-
-fn slot_bytes(slot: Slot, key: &[u8; KEY_BYTES]) -> Zeroizing<[u8; SLOT_BYTES]> {
-    let check = Digest::of_parts(&[
-        b"waypost/v1 slot\n",
-        &slot.index.to_be_bytes(),
-        &slot.ticket,
-        key,
-    ]);
-    let mut bytes = Zeroizing::new([0; SLOT_BYTES]);
-    let (ticket, rest) = bytes.split_at_mut(TICKET_BYTES);
-    let (key_at, _) = rest.split_at_mut(KEY_BYTES);
-    ticket.copy_from_slice(&slot.ticket);
-    key_at.copy_from_slice(key);
-    let (_, check_at) = bytes.split_at_mut(CHECK_AT);
-    for (at, byte) in check_at.iter_mut().zip(check.as_bytes()) {
-        *at = *byte;
-    }
-    bytes
 }
 
 /// Which slots hold anything. A last slot that is cut short was never synced: it is free.

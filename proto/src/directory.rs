@@ -50,6 +50,8 @@ pub struct AgencyRecord {
     pub log_keys: Vec<LogKey>,
     /// What it is attested for.
     pub attestations: BTreeSet<AgencyAttestation>,
+    /// Signature of the previous agency key over this certificate's bytes; empty: none.
+    pub succession: Vec<u8>,
 }
 
 /// A node, as the operator vouches for.
@@ -129,12 +131,18 @@ pub enum DirectoryError {
         /// Version seen.
         seen: u64,
     },
-    /// DIR-08: valid for longer than allowed, or before it was created.
-    #[error("DIR-08: a directory head is valid for at most {} days", limit::DIRECTORY_VALID_SECONDS / 86_400)]
+    /// DIR-08: valid for longer than allowed, not after it was created, or created in the future.
+    #[error("DIR-08: a directory head is valid for at most {} days from its creation, which is not in the future", limit::DIRECTORY_VALID_SECONDS / 86_400)]
     Validity,
     /// DIR-09: records are not sorted or one stands twice.
     #[error("DIR-09: records are not sorted, repeat an id, or exceed their limit")]
     Order,
+    /// DIR-09: a list within a record is not in order, repeats an entry, or is too long.
+    #[error("DIR-09: `{list}` of a record is not in order, repeats an entry, or exceeds its limit")]
+    List {
+        /// The list.
+        list: &'static str,
+    },
     /// DIR-10: a certificate named by a record is missing.
     #[error(
         "DIR-10: the certificate of `{agency}` is missing or not the one that the record names"
@@ -149,6 +157,23 @@ pub enum DirectoryError {
         /// The agency.
         agency: AgencyId,
         /// The node.
+        node: NodeId,
+    },
+    /// DIR-12: another agency key, which the old one did not sign and which is too new.
+    #[error(
+        "DIR-12: `{agency}` has a new key that its old key did not sign: it is used from 7 days after it was first seen, in {} hours",
+        wait_seconds.div_ceil(3600)
+    )]
+    Succession {
+        /// The agency.
+        agency: AgencyId,
+        /// Seconds still to wait.
+        wait_seconds: u64,
+    },
+    /// DIR-13: two nodes with one TLS key: neither could be told from the other.
+    #[error("DIR-13: `{node}` has a TLS key that another node of the directory has")]
+    TlsKey {
+        /// The second node.
         node: NodeId,
     },
 }
@@ -170,7 +195,10 @@ fn endpoint(field: &'static str, text: &str) -> Result<(), DirectoryError> {
             && host
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'))
-            && port.parse::<u16>().is_ok()
+            // A colon in the host stands only in brackets, or the port would be ambiguous.
+            && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')))
+            && port.bytes().all(|b| b.is_ascii_digit())
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
     });
     if ok {
         Ok(())
@@ -184,11 +212,18 @@ impl AgencyRecord {
         let id: AgencyId = wire.id.parse()?;
         plain_text("name", &wire.name, 200)?;
         plain_text("jurisdiction", &wire.jurisdiction, 16)?;
-        let log_keys = wire
-            .log_keys
-            .iter()
-            .map(|key| parse_log_key(&id, key))
-            .collect::<Result<_, _>>()?;
+        ascending("roles", Role::ALL.len(), &wire.roles)?;
+        ascending(
+            "attestations",
+            AgencyAttestation::ALL.len(),
+            &wire.attestations,
+        )?;
+        if wire.succession.len() > limit::SIGNATURE_BYTES {
+            return Err(DirectoryError::Text {
+                field: "succession",
+            });
+        }
+        let log_keys = parse_log_keys(&id, &wire.log_keys)?;
         Ok(Self {
             name: wire.name.clone(),
             roles: wire
@@ -205,6 +240,7 @@ impl AgencyRecord {
                 .iter()
                 .map(|a| a.parse())
                 .collect::<Result<_, _>>()?,
+            succession: wire.succession.clone(),
             id,
         })
     }
@@ -229,6 +265,42 @@ impl AgencyRecord {
 #[must_use]
 pub fn origin(agency: &AgencyId) -> String {
     KeyName::of_log(agency).as_str().to_owned()
+}
+
+/// DIR-09: in order, each once; a set would hide the rest.
+fn ascending(list: &'static str, limit: usize, codes: &[String]) -> Result<(), DirectoryError> {
+    if codes.len() <= limit && codes.is_sorted_by(|a, b| a < b) {
+        Ok(())
+    } else {
+        Err(DirectoryError::List { list })
+    }
+}
+
+/// DIR-09: epochs grow and their times do not overlap, so that one key at most is valid at a time.
+fn parse_log_keys(agency: &AgencyId, keys: &[wire::LogKey]) -> Result<Vec<LogKey>, DirectoryError> {
+    let list = "log_keys";
+    if keys.len() > limit::LOG_KEYS {
+        return Err(DirectoryError::List { list });
+    }
+    let keys: Vec<LogKey> = keys
+        .iter()
+        .map(|key| parse_log_key(agency, key))
+        .collect::<Result<_, _>>()?;
+    let each = keys
+        .iter()
+        .all(|key| key.valid_until.is_none_or(|until| key.valid_from <= until));
+    let follow = keys.is_sorted_by(|before, after| {
+        before.epoch < after.epoch
+            && before
+                .valid_until
+                .is_some_and(|until| until <= after.valid_from)
+            && before.verifier != after.verifier
+    });
+    if each && follow {
+        Ok(keys)
+    } else {
+        Err(DirectoryError::List { list })
+    }
 }
 
 fn parse_log_key(agency: &AgencyId, wire: &wire::LogKey) -> Result<LogKey, DirectoryError> {
@@ -278,7 +350,7 @@ impl Record {
     /// Parses one record's exact bytes.
     ///
     /// # Errors
-    /// DIR-01, DIR-04.
+    /// DIR-01, DIR-04, DIR-09.
     pub fn parse(bytes: &[u8]) -> Result<Self, DirectoryError> {
         let wire: wire::Record = strict::decode(bytes, limit::RECORD_BYTES)?;
         match &wire.record {
@@ -311,6 +383,43 @@ impl Record {
     }
 }
 
+/// Whether `after` may stand for the agency that `before` stood for: the same key, or one that the
+/// old key signed, or one that has been public for seven days (DESIGN 2).
+///
+/// `old` and `new` are the certificates that the two records name; `first_seen` is when the caller
+/// first saw the new one in a directory.
+///
+/// # Errors
+/// DIR-10 when a certificate is not the one that its record names; DIR-12.
+pub fn check_succession(
+    (before, old): (&AgencyRecord, &Certificate),
+    (after, new): (&AgencyRecord, &Certificate),
+    first_seen: Timestamp,
+    now: Timestamp,
+) -> Result<(), DirectoryError> {
+    for (record, certificate) in [(before, old), (after, new)] {
+        if !record.certificate.names(certificate) {
+            return Err(DirectoryError::Certificate {
+                agency: record.id.clone(),
+            });
+        }
+    }
+    let same = before.certificate.fingerprint == after.certificate.fingerprint;
+    let signed = || {
+        old.verify(Context::Succession, new.as_bytes(), &after.succession, now)
+            .is_ok()
+    };
+    let waited = now.since(first_seen);
+    if before.id == after.id && (same || waited >= limit::FINGERPRINT_WAIT_SECONDS || signed()) {
+        Ok(())
+    } else {
+        Err(DirectoryError::Succession {
+            agency: before.id.clone(),
+            wait_seconds: limit::FINGERPRINT_WAIT_SECONDS.saturating_sub(waited),
+        })
+    }
+}
+
 /// A directory head whose signature has verified under the pinned operator.
 #[derive(Debug, Clone)]
 pub struct VerifiedHead {
@@ -330,12 +439,19 @@ impl VerifiedHead {
     /// [`Self::check_not_older`].
     ///
     /// # Errors
-    /// DIR-01, DIR-03, DIR-04, DIR-08.
+    /// DIR-01, DIR-03, DIR-04, DIR-08, DIR-09.
     pub fn verify(
         signed: &wire::Signed,
         operator: &Certificate,
         at: Timestamp,
     ) -> Result<Self, DirectoryError> {
+        if signed.content.len() > limit::RECORD_BYTES {
+            return Err(StrictError::TooLong {
+                found: signed.content.len(),
+                limit: limit::RECORD_BYTES,
+            }
+            .into());
+        }
         operator.verify(Context::Directory, &signed.content, &signed.signature, at)?;
         let head: wire::DirectoryHead = strict::decode(&signed.content, limit::RECORD_BYTES)?;
         let country_ok =
@@ -344,8 +460,15 @@ impl VerifiedHead {
             return Err(DirectoryError::Text { field: "country" });
         }
         let (created, valid_until) = (Timestamp(head.created), Timestamp(head.valid_until));
-        if valid_until <= created || valid_until.since(created) > limit::DIRECTORY_VALID_SECONDS {
+        // One created in the future would stay valid for longer than 30 days from now.
+        if valid_until <= created
+            || valid_until.since(created) > limit::DIRECTORY_VALID_SECONDS
+            || created.since(at) > limit::CLOCK_SKEW_SECONDS
+        {
             return Err(DirectoryError::Validity);
+        }
+        if !usize::try_from(head.records).is_ok_and(|n| n <= limit::DIRECTORY_RECORDS) {
+            return Err(DirectoryError::Order);
         }
         let suite = wire::Suite::try_from(i32::try_from(head.suite).unwrap_or_default())
             .ok()
@@ -425,7 +548,8 @@ impl VerifiedHead {
             .path
             .iter()
             .map(|h| Digest::try_from(h.as_slice()))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, _>>()
+            .map_err(|_| DirectoryError::Proof)?;
         let leaf = merkle::leaf_hash(&proof.record);
         merkle::verify_inclusion(&leaf, proof.index, self.records, &path, &self.root)
             .map_err(|_| DirectoryError::Proof)?;

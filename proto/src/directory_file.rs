@@ -1,6 +1,6 @@
 //! The whole directory as a file: what an operator publishes, and a node or desk installs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
 
@@ -12,9 +12,6 @@ use crate::merkle;
 use crate::openpgp::{Certificate, SignError, SigningKey, Suite};
 use crate::strict;
 use crate::wire;
-
-/// Bytes of a directory file: records and certificates of every agency.
-const FILE_BYTES: usize = 1 << 30;
 
 /// A directory file whose head, records and agency certificates have all verified.
 #[derive(Debug)]
@@ -32,22 +29,24 @@ impl VerifiedDirectory {
     /// Verifies a directory file under the pinned operator fingerprint, judged at `at`.
     ///
     /// # Errors
-    /// DIR-01 to DIR-06 and DIR-08 to DIR-11 of proto/spec/directory.md.
+    /// DIR-01 to DIR-06, DIR-08 to DIR-11 and DIR-13 of proto/spec/directory.md.
     pub fn verify(
         bytes: &[u8],
         pinned: &Fingerprint,
         at: Timestamp,
     ) -> Result<Self, DirectoryError> {
-        let file: wire::Directory = strict::decode(bytes, FILE_BYTES)?;
+        let file: wire::Directory = strict::decode(bytes, limit::DIRECTORY_BYTES)?;
         let operator = Certificate::parse(&file.operator).map_err(|_| DirectoryError::Operator)?;
         if operator.fingerprint() != *pinned {
             return Err(DirectoryError::Operator);
         }
         let signed_head = file.head.ok_or(strict::StrictError::Malformed)?;
         let head = VerifiedHead::verify(&signed_head, &operator, at)?;
+        if file.records.len() > limit::DIRECTORY_RECORDS {
+            return Err(DirectoryError::Order);
+        }
         let tree = merkle::Tree::of(file.records.iter().map(|r| merkle::leaf_hash(r)));
-        let proved = head.proves(tree.size(), tree.root());
-        if !proved || file.records.len() > limit::DIRECTORY_RECORDS {
+        if !head.proves(tree.size(), tree.root()) {
             return Err(DirectoryError::Proof);
         }
         let mut directory = Self {
@@ -67,6 +66,7 @@ impl VerifiedDirectory {
         let mut by_digest: BTreeMap<Digest, &Vec<u8>> =
             certificates.iter().map(|c| (Digest::of(c), c)).collect();
         let mut last: Option<(u8, String)> = None;
+        let mut tls_keys = BTreeSet::new();
         for (index, bytes) in self.records.iter().enumerate() {
             let record = Record::parse(bytes)?;
             record.check_country(self.head.country())?;
@@ -78,6 +78,11 @@ impl VerifiedDirectory {
             last = Some(key);
             match record {
                 Record::Node(node) => {
+                    let next = node.tls_key_next.filter(|next| *next != node.tls_key);
+                    let mut keys = [Some(node.tls_key), next].into_iter().flatten();
+                    if !keys.all(|key| tls_keys.insert(key)) {
+                        return Err(DirectoryError::TlsKey { node: node.id });
+                    }
                     self.nodes.insert(node.id.clone(), (index, node));
                 }
                 Record::Agency(agency) => {

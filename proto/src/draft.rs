@@ -322,10 +322,11 @@ impl Draft {
         let ceiling = self.form.kind().ceiling();
         let parts = self.form.parts()?;
         let verdict = |part: Part| {
-            if ceiling.contains(&part) {
-                decider.decide(&self.facts, part)
-            } else {
-                Verdict::Withhold(Reason::KindCeiling)
+            match decider.decide(&self.facts, part) {
+                verdict if ceiling.contains(&part) => verdict,
+                // A rule that forbids it says more than that this kind of message never carries it.
+                Verdict::Withhold(reason @ Reason::Forbidden { .. }) => Verdict::Withhold(reason),
+                _ => Verdict::Withhold(Reason::KindCeiling),
             }
         };
         Ok(parts

@@ -8,7 +8,7 @@
 //! Only [`Sealed`] encodes; only [`Received`] decodes. Between `Authenticated` and the log stands
 //! `Permitted`, which only the policies make. proto/spec/message.md holds the numbered checks.
 
-use std::collections::BTreeSet;
+use std::fmt;
 
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
@@ -64,6 +64,12 @@ pub enum SealMessageError {
     /// The header would be refused by any node.
     #[error(transparent)]
     Header(#[from] HeaderError),
+    /// A chain of another agency than the one addressed.
+    #[error("the chain given for the {side} is of another agency")]
+    Agency {
+        /// `sender` or `recipient`.
+        side: &'static str,
+    },
     /// No random bytes could be had from the operating system.
     #[error("the operating system gives no random bytes")]
     Random,
@@ -116,6 +122,19 @@ pub fn seal(
     recipient: &Party,
 ) -> Result<Sealed, SealMessageError> {
     let at = addressing.created;
+    for (side, party, address) in [
+        ("sender", sender, &addressing.sender),
+        ("recipient", recipient, &addressing.recipient),
+    ] {
+        if party.record().id != address.agency {
+            return Err(SealMessageError::Agency { side });
+        }
+        party.check_fresh(at)?;
+    }
+    sender.officer(
+        &officer.certificate().fingerprint(),
+        &addressing.sender.desk,
+    )?;
     let own = sender.recipient(&addressing.sender.desk, at)?;
     let theirs = recipient.recipient(&addressing.recipient.desk, at)?;
     let mut salt = Zeroizing::new([0; SALT]);
@@ -198,14 +217,14 @@ pub enum EnvelopeError {
     /// ENV-09: the signature does not verify.
     #[error("ENV-09: the officer's signature does not verify: {0}")]
     Signature(#[from] VerifyError),
-    /// ENV-10: a desk key is not the current one of the roster, or is revoked.
-    #[error("ENV-10: the {side}'s desk key is not the current one of its roster")]
+    /// ENV-10: a desk key is not the current one of the roster, is revoked, or is not valid.
+    #[error("ENV-10: the {side}'s desk key is not the current, valid one of its roster")]
     Key {
         /// `sender` or `recipient`.
         side: &'static str,
     },
-    /// ENV-11: another suite than the directory names.
-    #[error("ENV-11: another suite than the directory names")]
+    /// ENV-11: header, body, officer or a desk of another suite than the directory names.
+    #[error("ENV-11: another suite than the directory names, or more than one")]
     Suite,
     /// ENV-12: an agency other than the one whose chain was given.
     #[error("ENV-12: the {side} is another agency than the chain's")]
@@ -262,16 +281,23 @@ impl Received {
     /// Decodes what a peer or an officer sent.
     ///
     /// # Errors
-    /// ENV-01 to ENV-04.
+    /// ENV-01 to ENV-04, ENV-11.
     pub fn decode(envelope: wire::Envelope) -> Result<Self, EnvelopeError> {
         within("header", &envelope.header, limit::HEADER_BYTES)?;
         within("body", &envelope.body, limit::BODY_BYTES)?;
         within("signature", &envelope.signature, limit::SIGNATURE_BYTES)?;
         let header = Header::decode(&envelope.header)?;
-        let sealed_to: BTreeSet<Fingerprint> =
-            openpgp::recipients(&envelope.body)?.into_iter().collect();
-        if sealed_to != BTreeSet::from([header.sender_key, header.recipient_key]) {
+        let outline = openpgp::outline(&envelope.body)?;
+        // A set would take one key named on both sides for two.
+        let mut sealed_to = outline.recipients;
+        sealed_to.sort_unstable();
+        let mut named = [header.sender_key, header.recipient_key];
+        named.sort_unstable();
+        if sealed_to != named {
             return Err(EnvelopeError::Recipients);
+        }
+        if outline.suite != header.suite {
+            return Err(EnvelopeError::Suite);
         }
         Ok(Self {
             header_digest: Digest::of(&envelope.header),
@@ -325,6 +351,7 @@ impl Received {
             header.sender_roster,
             header.sender_key,
             sender,
+            suite,
             at,
         )?;
         check_side(
@@ -333,6 +360,7 @@ impl Received {
             header.recipient_roster,
             header.recipient_key,
             recipient,
+            suite,
             at,
         )?;
         let (_, certificate) = sender
@@ -353,6 +381,7 @@ fn check_side(
     roster: Digest,
     key: Fingerprint,
     party: &Party,
+    suite: Suite,
     at: Timestamp,
 ) -> Result<(), EnvelopeError> {
     if party.record().id != address.agency {
@@ -364,15 +393,17 @@ fn check_side(
     party
         .check_fresh(at)
         .map_err(EnvelopeError::RosterExpired)?;
-    let desk = party
-        .desk(&address.desk)
+    // Current, unrevoked, valid at the time of judgement, and of a certificate that is at hand.
+    let recipient = party
+        .recipient(&address.desk, at)
         .map_err(|_| EnvelopeError::Key { side })?;
-    let revoked = party.roster().roster().revoked.contains(&key);
-    if desk.encryption_key != key || revoked {
-        Err(EnvelopeError::Key { side })
-    } else {
-        Ok(())
+    if recipient.fingerprint() != key {
+        return Err(EnvelopeError::Key { side });
     }
+    if recipient.certificate().suite() != suite {
+        return Err(EnvelopeError::Suite);
+    }
+    Ok(())
 }
 
 /// A message whose sender is known. Made only by [`Received::authenticate`].
@@ -510,10 +541,18 @@ pub enum OpenMessageError {
 }
 
 /// An opened message, whose manifest has not yet been compared with its content.
-#[derive(Debug)]
 pub struct Opened {
     header: Header,
     payload: Zeroizing<Vec<u8>>,
+}
+
+/// Without the payload: `Zeroizing` would print it.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("message_id", &self.header.message_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Opened {

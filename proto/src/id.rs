@@ -44,6 +44,19 @@ pub enum IdError {
     },
 }
 
+impl IdError {
+    /// The same without what was given: a peer's bytes are not repeated in logs or answers.
+    #[must_use]
+    pub(crate) fn without_input(self) -> Self {
+        let input = String::from("..");
+        match self {
+            Self::Dotted { .. } => Self::Dotted { input },
+            Self::Desk { .. } => Self::Desk { input },
+            Self::Hex { .. } | Self::Length { .. } => self,
+        }
+    }
+}
+
 fn shown(input: &str) -> String {
     input
         .chars()

@@ -51,12 +51,18 @@ pub const ROSTER_DESKS: usize = 64;
 pub const RECORD_BYTES: usize = 16 * 1024;
 /// Records of one directory (DESIGN 10: 10^5 agencies, ten times over).
 pub const DIRECTORY_RECORDS: usize = 1_000_000;
+/// A directory file: records and certificates of every agency.
+pub const DIRECTORY_BYTES: usize = 1 << 30;
+/// Log keys of one agency: past epochs and the current one.
+pub const LOG_KEYS: usize = 64;
 /// A policy bundle, encoded.
 pub const BUNDLE_BYTES: usize = 1024 * 1024;
 /// Files of one policy bundle.
 pub const BUNDLE_FILES: usize = 64;
 /// Parts of one manifest.
 pub const MANIFEST_PARTS: usize = 64;
+/// Clock codes of one manifest.
+pub const MANIFEST_CLOCKS: usize = 8;
 /// Legal bases of one manifest.
 pub const MANIFEST_BASES: usize = 16;
 /// A TLS certificate, DER.

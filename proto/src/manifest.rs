@@ -111,9 +111,7 @@ pub enum ManifestError {
     #[error("MAN-07: an override ground and consent `overridden` go together")]
     Override,
     /// MAN-08: a clock before clocks exist, or a text that is not a plain code.
-    #[error(
-        "MAN-08: `{field}` is not a plain code of at most 32 characters, or stands without a clock"
-    )]
+    #[error("MAN-08: `{field}` is not a plain code of at most 32 characters, or stands without a clock")]
     Clock {
         /// The field.
         field: &'static str,
@@ -126,19 +124,26 @@ pub enum ManifestError {
     },
 }
 
+fn in_order(field: &'static str, limit: usize, codes: &[String]) -> Result<(), ManifestError> {
+    if codes.len() > limit || !codes.is_sorted_by(|a, b| a < b) {
+        return Err(ManifestError::List { field, limit });
+    }
+    Ok(())
+}
+
 fn sorted<T: FromStr<Err = UnknownCode> + Ord>(
     field: &'static str,
     limit: usize,
     codes: &[String],
 ) -> Result<BTreeSet<T>, ManifestError> {
-    let strictly_sorted = codes.windows(2).all(|w| matches!(w, [a, b] if a < b));
-    if codes.len() > limit || !strictly_sorted {
-        return Err(ManifestError::List { field, limit });
-    }
-    codes
-        .iter()
-        .map(|c| c.parse().map_err(ManifestError::Code))
-        .collect()
+    in_order(field, limit, codes)?;
+    codes.iter().map(|c| known(c)).collect()
+}
+
+/// A code of a closed vocabulary; the error does not repeat what a peer sent.
+fn known<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<T, ManifestError> {
+    code.parse()
+        .map_err(|e: UnknownCode| ManifestError::Code(e.without_input()))
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, ManifestError> {
@@ -147,14 +152,8 @@ fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, ManifestError> {
 
 fn plain(field: &'static str, code: &str) -> Result<(), ManifestError> {
     let ok = code.len() <= 32
-        && code
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'@' | b'.' | b'_'));
-    if ok {
-        Ok(())
-    } else {
-        Err(ManifestError::Clock { field })
-    }
+        && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'@' | b'.' | b'_'));
+    if ok { Ok(()) } else { Err(ManifestError::Clock { field }) }
 }
 
 fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String> {
@@ -163,12 +162,8 @@ fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String>
     list
 }
 
-fn optional<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<Option<T>, UnknownCode> {
-    if code.is_empty() {
-        Ok(None)
-    } else {
-        code.parse().map(Some)
-    }
+fn optional<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<Option<T>, ManifestError> {
+    if code.is_empty() { Ok(None) } else { known(code).map(Some) }
 }
 
 impl Manifest {
@@ -179,18 +174,18 @@ impl Manifest {
     pub fn parse(wire: &wire::Manifest) -> Result<Self, ManifestError> {
         let facts = parse_facts(wire)?;
         if !wire.no_origin_conflict {
-            return Err(ManifestError::NotAsserted {
-                field: "no_origin_conflict",
-            });
+            return Err(ManifestError::NotAsserted { field: "no_origin_conflict" });
         }
         if !wire.no_implicated_party {
-            return Err(ManifestError::NotAsserted {
-                field: "no_implicated_party",
-            });
+            return Err(ManifestError::NotAsserted { field: "no_implicated_party" });
         }
         plain("profile", &wire.profile)?;
         plain("calendar", &wire.calendar)?;
-        if wire.clocks.len() > 8 || wire.due_at.is_some() != !wire.calendar.is_empty() {
+        if wire.due_at.is_some() == wire.calendar.is_empty() {
+            return Err(ManifestError::Clock { field: "calendar" });
+        }
+        in_order("clocks", limit::MANIFEST_CLOCKS, &wire.clocks)?;
+        if wire.clocks.iter().any(String::is_empty) {
             return Err(ManifestError::Clock { field: "clocks" });
         }
         wire.clocks.iter().try_for_each(|c| plain("clocks", c))?;
@@ -220,15 +215,11 @@ impl Manifest {
             minor_status: minor_to_wire(facts.minor_status).into(),
             consent: consent_to_wire(facts.consent).into(),
             consented_parts: codes(&facts.consented_parts, Part::code),
-            override_ground: facts
-                .override_ground
-                .map_or_else(String::new, |g| g.code().to_owned()),
+            override_ground: facts.override_ground.map_or_else(String::new, |g| g.code().to_owned()),
             danger: facts.danger,
             handling: facts.handling.code().to_owned(),
             retention_days: facts.retention_days,
-            transfer_basis: facts
-                .transfer_basis
-                .map_or_else(String::new, |b| b.code().to_owned()),
+            transfer_basis: facts.transfer_basis.map_or_else(String::new, |b| b.code().to_owned()),
             represented: facts.represented,
             no_origin_conflict: true,
             no_implicated_party: true,
@@ -261,18 +252,14 @@ fn parse_facts(wire: &wire::Manifest) -> Result<Facts, ManifestError> {
         return Err(ManifestError::Transfer { code: basis.code() });
     }
     Ok(Facts {
-        purpose: wire.purpose.parse()?,
+        purpose: known(&wire.purpose)?,
         legal_bases,
         minor_status: minor_from_wire(wire.minor_status())?,
         consent,
-        consented_parts: sorted(
-            "consented_parts",
-            limit::MANIFEST_PARTS,
-            &wire.consented_parts,
-        )?,
+        consented_parts: sorted("consented_parts", limit::MANIFEST_PARTS, &wire.consented_parts)?,
         override_ground,
         danger: wire.danger,
-        handling: wire.handling.parse()?,
+        handling: known(&wire.handling)?,
         retention_days: wire.retention_days,
         transfer_basis,
         represented: wire.represented,
@@ -292,9 +279,7 @@ const fn minor_from_wire(status: wire::MinorStatus) -> Result<MinorStatus, Manif
         wire::MinorStatus::Child => Ok(MinorStatus::Child),
         wire::MinorStatus::Adult => Ok(MinorStatus::Adult),
         wire::MinorStatus::Unknown => Ok(MinorStatus::Unknown),
-        wire::MinorStatus::Unspecified => Err(ManifestError::Unspecified {
-            field: "minor_status",
-        }),
+        wire::MinorStatus::Unspecified => Err(ManifestError::Unspecified { field: "minor_status" }),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::directory::AgencyRecord;
 use crate::id::{DeskName, Digest, Fingerprint, Timestamp};
 use crate::openpgp::{Certificate, CertificateError, Recipient};
-use crate::roster::{Desk, Officer, RosterError, VerifiedRoster};
+use crate::roster::{CertificateRef, Desk, Officer, RosterError, VerifiedRoster};
 
 /// A chain that does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum PartyError {
         desk: DeskName,
     },
     /// CHN-07: a certificate that the roster names is missing.
-    #[error("CHN-07: the certificate with digest {digest} is missing")]
+    #[error("CHN-07: the certificate with digest {digest} is missing or has another fingerprint")]
     Missing {
         /// SHA-256 of the certificate.
         digest: Digest,
@@ -56,6 +56,12 @@ pub enum PartyError {
     /// CHN-08: the desk's subkey is not usable.
     #[error("CHN-08: {0}")]
     Key(#[from] CertificateError),
+    /// CHN-08: the desk's certificate or subkey is revoked.
+    #[error("CHN-08: the key of `{desk}` is revoked")]
+    Revoked {
+        /// The desk.
+        desk: DeskName,
+    },
     /// CHN-09: a roster older than one seen.
     #[error("CHN-09: the roster of `{agency}` has version {found}, version {seen} has been seen")]
     Older {
@@ -204,7 +210,7 @@ impl Party {
             .get(fingerprint)
             .filter(|o| o.desks.contains(desk) && !roster.revoked.contains(fingerprint))
             .ok_or_else(|| PartyError::Officer { desk: desk.clone() })?;
-        Ok((officer, self.certificate(officer.certificate.digest)?))
+        Ok((officer, self.certificate(&officer.certificate)?))
     }
 
     /// The officer, whichever desks they sign for: for a log-in.
@@ -215,25 +221,31 @@ impl Party {
             .officers
             .get(fingerprint)
             .filter(|_| !roster.revoked.contains(fingerprint))?;
-        Some((officer, self.certificates.get(&officer.certificate.digest)?))
+        Some((officer, self.certificate(&officer.certificate).ok()?))
     }
 
-    fn certificate(&self, digest: Digest) -> Result<&Certificate, PartyError> {
+    /// By digest and fingerprint: a roster that names one key and the certificate of another would
+    /// let a revoked or unlisted key sign under a listed name.
+    fn certificate(&self, named: &CertificateRef) -> Result<&Certificate, PartyError> {
+        let digest = named.digest;
         self.certificates
             .get(&digest)
+            .filter(|certificate| named.names(certificate))
             .ok_or(PartyError::Missing { digest })
     }
 
     /// The key to seal to a desk, judged at `at`.
     ///
     /// # Errors
-    /// CHN-04 when the key is revoked; CHN-05, CHN-07, CHN-08.
+    /// CHN-05, CHN-07, CHN-08.
     pub fn recipient(&self, name: &DeskName, at: Timestamp) -> Result<Recipient, PartyError> {
         let desk = self.desk(name)?;
-        if self.roster.roster().revoked.contains(&desk.encryption_key) {
-            return Err(PartyError::Officer { desk: name.clone() });
+        let revoked = &self.roster.roster().revoked;
+        if revoked.contains(&desk.encryption_key) || revoked.contains(&desk.certificate.fingerprint)
+        {
+            return Err(PartyError::Revoked { desk: name.clone() });
         }
-        let certificate = self.certificate(desk.certificate.digest)?;
+        let certificate = self.certificate(&desk.certificate)?;
         Ok(certificate.recipient(&desk.encryption_key, at)?)
     }
 }

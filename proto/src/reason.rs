@@ -98,7 +98,7 @@ reasons! {
     Lists = "lists", Final, "the message uses another field catalogue or taxonomy; update the software";
     /// Past its expiry.
     Expired = "expired", Final, "the message has expired; check that it is still true and send again";
-    /// Created in the future, or with an expiry out of bounds.
+    /// Created in the future.
     Clock = "clock", Final, "the message's times are out of bounds; check the sender's clock";
     /// The same id with other bytes.
     IdReused = "id-reused", Final, "a message with this id and other bytes exists; send under a new id";

@@ -120,8 +120,8 @@ pub enum RosterError {
         /// Expected.
         expected: AgencyId,
     },
-    /// ROS-05: valid for longer than 30 days, or before it was created.
-    #[error("ROS-05: a roster is valid for at most {} days", limit::ROSTER_VALID_SECONDS / 86_400)]
+    /// ROS-05: valid for longer than 30 days, not after it was created, or created in the future.
+    #[error("ROS-05: a roster is valid for at most {} days from its creation, which is not in the future", limit::ROSTER_VALID_SECONDS / 86_400)]
     Validity,
     /// ROS-06: a name stands twice, in the wrong order, or a limit is exceeded.
     #[error(
@@ -162,6 +162,10 @@ impl VerifiedRoster {
         let signed: wire::Signed = strict::decode(bytes, limit::ROSTER_BYTES)?;
         certificate.verify(Context::Roster, &signed.content, &signed.signature, at)?;
         let roster = Roster::parse(&signed.content)?;
+        // One created in the future would stay valid for longer than 30 days from now.
+        if roster.created.since(at) > limit::CLOCK_SKEW_SECONDS {
+            return Err(RosterError::Validity);
+        }
         if &roster.agency != agency {
             return Err(RosterError::Agency {
                 found: roster.agency,
@@ -213,6 +217,9 @@ impl Roster {
 
     fn parse(content: &[u8]) -> Result<Self, RosterError> {
         let wire: wire::Roster = strict::decode(content, limit::ROSTER_BYTES)?;
+        bounded("officers", wire.officers.len(), limit::ROSTER_OFFICERS, 1)?;
+        bounded("desks", wire.desks.len(), limit::ROSTER_DESKS, 1)?;
+        bounded("revoked", wire.revoked.len(), limit::ROSTER_OFFICERS, 0)?;
         let roster = Self {
             agency: wire.agency.parse()?,
             version: wire.version,
@@ -234,9 +241,6 @@ impl Roster {
                 .map(|f| Fingerprint::try_from(f.as_slice()))
                 .collect::<Result<_, _>>()?,
         };
-        bounded("officers", roster.officers.len(), limit::ROSTER_OFFICERS, 1)?;
-        bounded("desks", roster.desks.len(), limit::ROSTER_DESKS, 1)?;
-        bounded("revoked", roster.revoked.len(), limit::ROSTER_OFFICERS, 0)?;
         if roster.valid_until <= roster.created
             || roster.valid_until.since(roster.created) > limit::ROSTER_VALID_SECONDS
         {
@@ -245,7 +249,7 @@ impl Roster {
         // Maps sort and drop repetitions: the same bytes come back only from a sorted list.
         if roster.encode() != content {
             return Err(RosterError::List {
-                list: "officers, desks or revoked",
+                list: "officers, desks, attestations or revoked",
                 limit: limit::ROSTER_OFFICERS,
             });
         }
@@ -275,17 +279,19 @@ impl Roster {
                     role: desk.role.code().to_owned(),
                     certificate: Some(desk.certificate.to_wire()),
                     encryption_key: desk.encryption_key.as_bytes().to_vec(),
-                    attestations: desk
-                        .attestations
-                        .iter()
-                        .map(|a| a.code().to_owned())
-                        .collect(),
+                    attestations: sorted_codes(&desk.attestations),
                 })
                 .collect(),
             revoked: self.revoked.iter().map(|f| f.as_bytes().to_vec()).collect(),
         }
         .encode_to_vec()
     }
+}
+
+/// Attestations in the order of their codes, as they stand on the wire.
+fn sorted_codes(attestations: &BTreeSet<DeskAttestation>) -> Vec<String> {
+    let codes: BTreeSet<&str> = attestations.iter().map(|a| a.code()).collect();
+    codes.into_iter().map(str::to_owned).collect()
 }
 
 const fn bounded(

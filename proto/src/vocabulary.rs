@@ -16,6 +16,17 @@ pub struct UnknownCode {
     pub input: String,
 }
 
+impl UnknownCode {
+    /// The same without what was given: a peer's bytes are not repeated in logs or answers.
+    #[must_use]
+    pub(crate) fn without_input(self) -> Self {
+        Self {
+            input: String::from(".."),
+            ..self
+        }
+    }
+}
+
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident, $noun:literal, { $($(#[$vdoc:meta])* $variant:ident = $code:literal,)+ }) => {
         $(#[$doc])*

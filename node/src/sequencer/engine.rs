@@ -8,13 +8,16 @@ use waypost_proto::checkpoint::SignedCheckpoint;
 use waypost_proto::id::{AgencyId, Timestamp};
 use waypost_proto::merkle::{self, Frontier};
 
-use super::log::{Head, LogConfig, LogError, StoredNodes, entry_key, node_key, tree_error};
+use super::log::{
+    Head, LogConfig, LogError, StoredNodes, agencies, entry_key, node_key, tree_error,
+};
 use super::tx::{Staged, Tx};
-use super::{Appended, Done, Health, SequenceError};
+use super::{Appended, Done, Health, SequenceError, StartError};
+use crate::body;
 use crate::clock::Clock;
 use crate::limit;
 use crate::store::{Batch, Expected, Overlay, Store, StoreError};
-use crate::vault::{Slot, Vault};
+use crate::vault::{Slot, Swept, Vault};
 
 /// What callers send to the thread.
 pub(super) enum Request {
@@ -156,6 +159,14 @@ impl Engine {
             logs,
             appended,
         })
+    }
+
+    /// Destroys the keys of bodies that no commit holds.
+    pub(super) fn sweep(&self) -> Result<Swept, StartError> {
+        // All agencies' bodies, also of those that are not served now.
+        let agencies = agencies(&*self.store).map_err(StartError::Store)?;
+        let live = body::live_slots(&*self.store, &agencies).map_err(StartError::Store)?;
+        self.vault.sweep(&live).map_err(StartError::Vault)
     }
 
     /// Serves until it is told to stop, nobody can ask any more, or something failed.

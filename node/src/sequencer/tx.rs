@@ -1,6 +1,8 @@
 //! One transaction: reads what was committed or is about to be, and stages changes with the log
 //! entries that speak of them.
 
+use std::fmt;
+
 use waypost_proto::id::{AgencyId, MessageId, Timestamp};
 use waypost_proto::limit::ENTRY_BYTES;
 use waypost_proto::wire;
@@ -68,7 +70,7 @@ impl TxError {
 const ENTRY_OVERHEAD: usize = 1024;
 
 /// What a transaction has staged.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Staged {
     pub(super) writes: Overlay,
     pub(super) entries: Vec<Vec<u8>>,
@@ -83,7 +85,6 @@ pub(super) struct Staged {
 ///
 /// It sees what the transactions before it have staged, committed or not; the caller is answered only
 /// after all of it is durable. It sees and changes records of its agency and of the node itself.
-#[derive(Debug)]
 pub struct Tx<'a> {
     pub(super) agency: &'a AgencyId,
     pub(super) store: &'a dyn Store,
@@ -306,5 +307,21 @@ impl Tx<'_> {
             self.fatal.get_or_insert_with(|| error.clone());
         }
         result
+    }
+}
+
+/// Shows whose it is and how much it has staged, not what.
+impl fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Staged {
+            writes, entries, ..
+        } = &self.staged;
+        write!(
+            f,
+            "Tx {{ {}, {} writes, {} entries }}",
+            self.agency,
+            writes.len(),
+            entries.len()
+        )
     }
 }

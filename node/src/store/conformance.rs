@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::contract::{Batch, Expected, Key, KeyRange, Space, Store, StoreError};
+use super::contract::{Batch, Expected, Store, StoreError};
+use super::key::{Key, KeyRange, Space};
 use crate::limit;
 
 pub(super) fn key(rest: &str) -> Key {

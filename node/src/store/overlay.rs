@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::iter::{Peekable, from_fn};
 
-use super::contract::{Key, KeyRange, Store, StoreError};
+use super::contract::{Store, StoreError};
+use super::key::{Key, KeyRange};
 use crate::limit;
 
 /// Values that replace those below, or nothing where there is none.

@@ -3,6 +3,7 @@
 //! One tree, one writer. sled makes a batch atomic; the contract's other terms are kept here: the
 //! second sync, the preconditions, reads that do not run ahead of the disk, and the end after a failure.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,7 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::contract::{Batch, Expected, Key, KeyRange, Page, Store, StoreError};
+use super::contract::{Batch, Expected, Page, Store, StoreError};
+use super::key::{Key, KeyRange};
 use super::overlay::{Overlay, overlaid};
 use crate::limit;
 
@@ -58,7 +60,6 @@ pub enum OpenError {
 }
 
 /// A store in one folder. Dropping it closes it.
-#[derive(Debug)]
 pub struct SledStore {
     path: PathBuf,
     db: sled::Db,
@@ -252,6 +253,13 @@ impl Store for SledStore {
         let flusher = self.writer.lock().map_err(|_| StoreError::Stopped)?;
         self.running()?;
         self.fatal(self.write(&flusher, &expected, writes))
+    }
+}
+
+/// Shows where it is, not what it holds.
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SledStore {{ {} }}", self.path.display())
     }
 }
 

@@ -234,7 +234,9 @@ fn the_decider_is_asked_once_a_part_and_never_beyond_the_ceiling_of_the_kind() {
             Part::IdnGender,
             Part::IdnRest,
             Part::Ind,
-            Part::OffCompelled
+            Part::NarText,
+            Part::OffCompelled,
+            Part::CopRest
         ]
     );
     let by_ceiling: Vec<_> = minimisation
