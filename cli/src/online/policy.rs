@@ -357,7 +357,7 @@ mod tests {
             desk: DeskAttestation::ALL.iter().copied().collect(),
             agency: AgencyAttestation::ALL.iter().copied().collect(),
         };
-        let judge = both.judge(recipient, sender).unwrap();
+        let judge = both.judge(recipient, sender);
         let form = Form::from_json(Kind::ReferralNrm, FORM).unwrap();
         let draft = Draft::new(form, fixture::request()).unwrap();
         Selection::of(&draft.minimise(&judge, both.versions().unwrap()).unwrap())
@@ -372,7 +372,8 @@ mod tests {
             .iter()
             .find(|w| w.part == "NAR.text")
             .unwrap();
-        assert_eq!(account.why, "this kind of message never carries it");
+        assert_eq!(account.why, "a rule forbids it");
+        assert!(account.rule.is_some() && account.source.is_some() && !account.change.is_empty());
         let mut page = Page::default();
         selection.page(&mut page);
         let text = format!("{page:?}");
