@@ -187,14 +187,9 @@ async fn tampered(
     if let Some(last) = envelope.body.last_mut() {
         *last ^= 1;
     }
-    let mut header = waypost_proto::header::Header::decode(&envelope.header)
-        .map_err(|e| Failure::error("the header").caused_by(&e))?;
-    // Under a new id, so that it is not simply known.
-    header.message_id = crate::online::send::new_message()?;
-    envelope.header = header.encode();
     let answer = hostile::offer(stage, &stage.ngo, envelope, context).await?;
     Ok(refused(
-        "a tampered message is refused",
+        "a message with one bit changed is refused",
         answer,
         "signature",
     ))
