@@ -361,7 +361,7 @@ mod tests {
             desk: DeskAttestation::ALL.iter().copied().collect(),
             agency: AgencyAttestation::ALL.iter().copied().collect(),
         };
-        let judge = both.judge(recipient, sender).unwrap();
+        let judge = both.judge(recipient, sender);
         let form = Form::from_json(Kind::ReferralNrm, FORM).unwrap();
         let draft = Draft::new(form, fixture::request()).unwrap();
         Selection::of(&draft.minimise(&judge, both.versions().unwrap()).unwrap())
