@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use waypost_proto::id::Digest;
 use waypost_proto::limit;
-use waypost_proto::tls::{self, EXPORTER_BYTES, TlsError};
+use waypost_proto::tls::{self, EXPORTER_BYTES, Identity, TlsError};
 
 use crate::rpc::desk_client::DeskClient;
+use crate::rpc::peer_client::PeerClient;
 
 /// How long connecting may take.
 pub const CONNECT: Duration = Duration::from_secs(10);
@@ -74,13 +76,36 @@ pub struct Connection {
 /// # Errors
 /// [`ConnectionError`].
 pub async fn connect(endpoint: &str, pins: &[Digest]) -> Result<Connection, ConnectionError> {
+    let config = tls::desk_client(pins).map_err(|source| ConnectionError::Tls { source })?;
+    let (channel, exporter) = channel(endpoint, config).await?;
+    let desk = DeskClient::new(channel)
+        .max_decoding_message_size(limit::DESK_CALL_BYTES)
+        .max_encoding_message_size(limit::DESK_CALL_BYTES);
+    Ok(Connection { desk, exporter })
+}
+
+/// Connects to a node's peer service as another node: for the demonstration's attacks.
+pub(crate) async fn connect_as_node(
+    endpoint: &str,
+    pins: &[Digest],
+    identity: &Identity,
+) -> Result<PeerClient<Channel>, ConnectionError> {
+    let config =
+        tls::peer_client(identity, pins).map_err(|source| ConnectionError::Tls { source })?;
+    let (channel, _) = channel(endpoint, config).await?;
+    Ok(PeerClient::new(channel))
+}
+
+async fn channel(
+    endpoint: &str,
+    config: ClientConfig,
+) -> Result<(Channel, [u8; EXPORTER_BYTES]), ConnectionError> {
     let named = || endpoint.to_owned();
     // `http`: tonic adds no TLS of its own to the stream that it is handed.
     let target = Endpoint::from_shared(format!("http://{endpoint}"))
         .map_err(|_| ConnectionError::Endpoint { endpoint: named() })?
         .timeout(CALL)
         .http2_keep_alive_interval(KEEP_ALIVE);
-    let config = tls::desk_client(pins).map_err(|source| ConnectionError::Tls { source })?;
     let handshake = async {
         let stream = TcpStream::connect(endpoint).await?;
         stream.set_nodelay(true)?;
@@ -112,8 +137,5 @@ pub async fn connect(endpoint: &str, pins: &[Digest]) -> Result<Connection, Conn
             endpoint: named(),
             source,
         })?;
-    let desk = DeskClient::new(channel)
-        .max_decoding_message_size(limit::DESK_CALL_BYTES)
-        .max_encoding_message_size(limit::DESK_CALL_BYTES);
-    Ok(Connection { desk, exporter })
+    Ok((channel, exporter))
 }

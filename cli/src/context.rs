@@ -1,6 +1,7 @@
 //! What every command works with: the home, the clock, and the keys that the passphrase unlocks.
 
 use std::io::{self, BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use waypost_proto::directory_file::VerifiedDirectory;
@@ -40,6 +41,12 @@ impl Context {
     #[must_use]
     pub fn with_home(&self, home: Home) -> Self {
         Self::new(home, self.clock, self.source.clone())
+    }
+
+    /// The same context with the passphrase in a file.
+    #[must_use]
+    pub(crate) fn with_passphrase_file(self, file: PathBuf) -> Self {
+        Self::new(self.home, self.clock, Source::File(file))
     }
 
     /// The time now.

@@ -1,6 +1,7 @@
-//! The desk service's client, as generated.
+//! The services' clients, as generated. The peer service is called by the demonstration only.
 
 pub use self::generated::desk_client;
+pub use self::generated::peer_client;
 
 mod generated {
     #![expect(clippy::allow_attributes_without_reason, reason = "generated")]

@@ -52,7 +52,8 @@ pub(crate) fn permitted(
             format!("`{}` cannot carry `{part}`", header.kind.code()),
         ));
     }
-    permit(&judge, message, |m| &m.header().manifest).map_err(|denied| Stop::refuse(denied.reason(), denied))
+    permit(&judge, message, |m| &m.header().manifest)
+        .map_err(|denied| Stop::refuse(denied.reason(), denied))
 }
 
 fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {

@@ -156,7 +156,11 @@ impl Node {
     #[must_use]
     pub fn peer_names(self: &Arc<Self>) -> PeerNames {
         let node = Arc::clone(self);
-        Arc::new(move |key| node.directory().node_of_tls_key(key).map(|record| record.id.clone()))
+        Arc::new(move |key| {
+            node.directory()
+                .node_of_tls_key(key)
+                .map(|record| record.id.clone())
+        })
     }
 
     /// Puts a newer directory in force. Its acceptance is in every agency's log before.

@@ -162,7 +162,10 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()>
     let relay = tokio::spawn(relay::run(Arc::clone(&node), stopping.clone()));
     let services = Services {
         peers: Routes::new(rpc::peer_service(PeerService::new(Arc::clone(&node)))),
-        desks: Routes::new(rpc::desk_service(DeskService::new(Arc::clone(&node), stopping.clone()))),
+        desks: Routes::new(rpc::desk_service(DeskService::new(
+            Arc::clone(&node),
+            stopping.clone(),
+        ))),
     };
     if let Some(path) = ready_file {
         files::write_public(path, ready(addresses).as_bytes())?;
@@ -196,7 +199,9 @@ async fn reload_directory(node: &Arc<Node>, config: &Config, signal: &mut Signal
     while signal.recv().await.is_some() {
         match start::reload_directory(node, config).await {
             Ok(version) => tracing::info!(version, "directory in force"),
-            Err(error) => tracing::error!(error = %format!("{:#}", anyhow::Error::from(error)), "the directory in force stays"),
+            Err(error) => {
+                tracing::error!(error = %format!("{:#}", anyhow::Error::from(error)), "the directory in force stays")
+            }
         }
     }
     std::future::pending().await

@@ -20,7 +20,7 @@ use crate::form::{Form, FormError};
 use crate::kind::Kind;
 use crate::limit;
 use crate::manifest::{Facts, Manifest, Versions};
-use crate::vocabulary::{Handling, LegalBasis, OverrideGround, Part, Purpose};
+use crate::vocabulary::{ConsentState, Handling, LegalBasis, OverrideGround, Part, Purpose};
 
 pub(crate) use facts::FieldFacts;
 
@@ -321,10 +321,19 @@ impl Draft {
     fn verdicts(&self, decider: &impl Decider) -> Result<BTreeMap<Part, Verdict>, DraftError> {
         let ceiling = self.form.kind().ceiling();
         let parts = self.form.parts()?;
+        // Consent cannot widen a kind: beyond the ceiling only a rule that holds whatever the person
+        // says is worth naming.
+        let mut whatever_the_person_says = self.facts.clone();
+        if whatever_the_person_says.consent != ConsentState::NotRequired {
+            whatever_the_person_says.consent = ConsentState::Given;
+            whatever_the_person_says.override_ground = None;
+        }
+        whatever_the_person_says.consented_parts = Part::ALL.iter().copied().collect();
         let verdict = |part: Part| {
-            match decider.decide(&self.facts, part) {
-                verdict if ceiling.contains(&part) => verdict,
-                // A rule that forbids it says more than that this kind of message never carries it.
+            if ceiling.contains(&part) {
+                return decider.decide(&self.facts, part);
+            }
+            match decider.decide(&whatever_the_person_says, part) {
                 Verdict::Withhold(reason @ Reason::Forbidden { .. }) => Verdict::Withhold(reason),
                 _ => Verdict::Withhold(Reason::KindCeiling),
             }

@@ -108,18 +108,14 @@ fn bytes_id<'a, T: TryFrom<&'a [u8], Error = IdError>>(
 }
 
 fn desk(field: &'static str, agency: &str, desk: &str) -> Result<DeskAddress, HeaderError> {
-    let agency: AgencyId = agency
-        .parse()
-        .map_err(|source: IdError| HeaderError::Id {
-            field,
-            source: source.without_input(),
-        })?;
-    let desk: DeskName = desk
-        .parse()
-        .map_err(|source: IdError| HeaderError::Id {
-            field,
-            source: source.without_input(),
-        })?;
+    let agency: AgencyId = agency.parse().map_err(|source: IdError| HeaderError::Id {
+        field,
+        source: source.without_input(),
+    })?;
+    let desk: DeskName = desk.parse().map_err(|source: IdError| HeaderError::Id {
+        field,
+        source: source.without_input(),
+    })?;
     Ok(DeskAddress { agency, desk })
 }
 

@@ -111,7 +111,9 @@ pub enum ManifestError {
     #[error("MAN-07: an override ground and consent `overridden` go together")]
     Override,
     /// MAN-08: a clock before clocks exist, or a text that is not a plain code.
-    #[error("MAN-08: `{field}` is not a plain code of at most 32 characters, or stands without a clock")]
+    #[error(
+        "MAN-08: `{field}` is not a plain code of at most 32 characters, or stands without a clock"
+    )]
     Clock {
         /// The field.
         field: &'static str,
@@ -152,8 +154,14 @@ fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, ManifestError> {
 
 fn plain(field: &'static str, code: &str) -> Result<(), ManifestError> {
     let ok = code.len() <= 32
-        && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'@' | b'.' | b'_'));
-    if ok { Ok(()) } else { Err(ManifestError::Clock { field }) }
+        && code
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'@' | b'.' | b'_'));
+    if ok {
+        Ok(())
+    } else {
+        Err(ManifestError::Clock { field })
+    }
 }
 
 fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String> {
@@ -163,7 +171,11 @@ fn codes<T: Copy>(set: &BTreeSet<T>, code: fn(T) -> &'static str) -> Vec<String>
 }
 
 fn optional<T: FromStr<Err = UnknownCode>>(code: &str) -> Result<Option<T>, ManifestError> {
-    if code.is_empty() { Ok(None) } else { known(code).map(Some) }
+    if code.is_empty() {
+        Ok(None)
+    } else {
+        known(code).map(Some)
+    }
 }
 
 impl Manifest {
@@ -174,10 +186,14 @@ impl Manifest {
     pub fn parse(wire: &wire::Manifest) -> Result<Self, ManifestError> {
         let facts = parse_facts(wire)?;
         if !wire.no_origin_conflict {
-            return Err(ManifestError::NotAsserted { field: "no_origin_conflict" });
+            return Err(ManifestError::NotAsserted {
+                field: "no_origin_conflict",
+            });
         }
         if !wire.no_implicated_party {
-            return Err(ManifestError::NotAsserted { field: "no_implicated_party" });
+            return Err(ManifestError::NotAsserted {
+                field: "no_implicated_party",
+            });
         }
         plain("profile", &wire.profile)?;
         plain("calendar", &wire.calendar)?;
@@ -215,11 +231,15 @@ impl Manifest {
             minor_status: minor_to_wire(facts.minor_status).into(),
             consent: consent_to_wire(facts.consent).into(),
             consented_parts: codes(&facts.consented_parts, Part::code),
-            override_ground: facts.override_ground.map_or_else(String::new, |g| g.code().to_owned()),
+            override_ground: facts
+                .override_ground
+                .map_or_else(String::new, |g| g.code().to_owned()),
             danger: facts.danger,
             handling: facts.handling.code().to_owned(),
             retention_days: facts.retention_days,
-            transfer_basis: facts.transfer_basis.map_or_else(String::new, |b| b.code().to_owned()),
+            transfer_basis: facts
+                .transfer_basis
+                .map_or_else(String::new, |b| b.code().to_owned()),
             represented: facts.represented,
             no_origin_conflict: true,
             no_implicated_party: true,
@@ -256,7 +276,11 @@ fn parse_facts(wire: &wire::Manifest) -> Result<Facts, ManifestError> {
         legal_bases,
         minor_status: minor_from_wire(wire.minor_status())?,
         consent,
-        consented_parts: sorted("consented_parts", limit::MANIFEST_PARTS, &wire.consented_parts)?,
+        consented_parts: sorted(
+            "consented_parts",
+            limit::MANIFEST_PARTS,
+            &wire.consented_parts,
+        )?,
         override_ground,
         danger: wire.danger,
         handling: known(&wire.handling)?,
@@ -279,7 +303,9 @@ const fn minor_from_wire(status: wire::MinorStatus) -> Result<MinorStatus, Manif
         wire::MinorStatus::Child => Ok(MinorStatus::Child),
         wire::MinorStatus::Adult => Ok(MinorStatus::Adult),
         wire::MinorStatus::Unknown => Ok(MinorStatus::Unknown),
-        wire::MinorStatus::Unspecified => Err(ManifestError::Unspecified { field: "minor_status" }),
+        wire::MinorStatus::Unspecified => Err(ManifestError::Unspecified {
+            field: "minor_status",
+        }),
     }
 }
 

@@ -91,11 +91,7 @@ impl BothRules {
     }
 
     /// The judge between two desks.
-    pub(crate) fn judge(
-        &self,
-        recipient: RecipientDesk,
-        sender: SenderFacts,
-    ) -> Judge {
+    pub(crate) fn judge(&self, recipient: RecipientDesk, sender: SenderFacts) -> Judge {
         Judge {
             sender_rules: Arc::clone(&self.own),
             recipient_rules: Arc::clone(&self.theirs),
@@ -376,7 +372,8 @@ mod tests {
             .iter()
             .find(|w| w.part == "NAR.text")
             .unwrap();
-        assert_eq!(account.why, "this kind of message never carries it");
+        assert_eq!(account.why, "a rule forbids it");
+        assert!(account.rule.is_some() && account.source.is_some() && !account.change.is_empty());
         let mut page = Page::default();
         selection.page(&mut page);
         let text = format!("{page:?}");
