@@ -248,6 +248,10 @@ impl Lane {
         let proved = Proved::verify(&reply, record, before.as_ref().map(|s| s.last), node.now())
             .map_err(|e| distrust(&e))?;
         let receipt = proved.receipt(&submitted).map_err(|e| distrust(&e))?;
+        if let Event::Received(received) = &proved.entry().event {
+            // What it has now seen of our log: the next offer proves from there.
+            self.seen_by_peer = self.seen_by_peer.max(received.sender_size);
+        }
         self.settle(*id, before, reply, proved, receipt).await
     }
 

@@ -96,8 +96,8 @@ async fn no_value_of_a_form_is_in_a_nodes_files_or_its_log_lines() {
     recipient.send(&ngo.id, &answer).await.unwrap();
     sender.outcome(&answer.id, Outcome::Received).await.unwrap();
     // What is refused is held and logged by nobody either.
-    let refused = recipient.send(&ngo.id, &Letter::referral().unwrap()).await.unwrap_err();
-    assert!(refused.to_string().contains("refused"), "{refused}");
+    let again = sender.send(&authority.id, &letter).await.unwrap_err();
+    assert!(again.to_string().contains("id-reused"), "{again}");
 
     for index in 0..2 {
         scheme.node_mut(index).unwrap().stop().await.unwrap();
