@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use waypost_policies::{Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
+use waypost_policies::{Bundle, Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
 use waypost_proto::case::{self, Case, Direction};
 use waypost_proto::catalogue::Catalogue;
 use waypost_proto::entry;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::header::Header;
-use waypost_proto::id::{AgencyId, Digest};
+use waypost_proto::id::{AgencyId, Digest, Fingerprint};
 use waypost_proto::openpgp::Certificate;
 use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
@@ -27,9 +27,29 @@ pub(crate) const LANE: &str = "ordinary";
 #[derive(Debug, Clone)]
 pub(crate) struct Sides {
     pub(crate) sender: Arc<Party>,
+    pub(crate) sender_bundle: Arc<Bundle>,
     pub(crate) sender_rules: Arc<Rules>,
     pub(crate) recipient: Arc<Party>,
+    pub(crate) recipient_bundle: Arc<Bundle>,
     pub(crate) recipient_rules: Arc<Rules>,
+}
+
+impl Sides {
+    /// Accepts both chains into the log of `agency`.
+    pub(crate) fn accept(
+        &self,
+        tx: &mut Tx<'_>,
+        agency: &AgencyId,
+        signer: &Fingerprint,
+    ) -> Result<(), Abort<Stop>> {
+        let sender = (self.sender_bundle.as_ref(), self.sender_rules.as_ref());
+        let recipient = (
+            self.recipient_bundle.as_ref(),
+            self.recipient_rules.as_ref(),
+        );
+        accept_chain(tx, agency, &self.sender, sender, Officers::Signer(signer))?;
+        accept_chain(tx, agency, &self.recipient, recipient, Officers::None)
+    }
 }
 
 /// Asks the policy of both sides about everything that the manifest declares.
@@ -124,67 +144,95 @@ pub(crate) fn number(tx: &mut Tx<'_>, key: &crate::store::Key) -> Result<u64, Ab
     record::decode_number(stored.as_deref()).map_err(|e| Abort::Rejected(Stop::from(e)))
 }
 
-/// Accepts a counterpart's or the agency's own roster and bundle into the log, if they are new.
+/// Which certificates of officers are kept with an accepted roster. Those of its desks always are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Officers<'a> {
+    /// Every one: for the agency's own roster.
+    All,
+    /// The one who signed.
+    Signer(&'a Fingerprint),
+    /// None: the desk that is written to.
+    None,
+}
+
+/// Accepts a counterpart's or the agency's own roster and bundle into the log, if they are new, and
+/// keeps what a client needs to check the message by.
 ///
 /// INVARIANT (log is the commit): what a message rests on is stored with the entries that accept it.
 pub(crate) fn accept_chain(
     tx: &mut Tx<'_>,
     agency: &AgencyId,
     party: &Party,
-    rules: &Rules,
+    (bundle, rules): (&Bundle, &Rules),
+    officers: Officers<'_>,
 ) -> Result<(), Abort<Stop>> {
     let whose = &party.record().id;
     let roster = party.roster();
-    let version = roster.roster().version;
+    let accepted = record::Accepted {
+        version: roster.roster().version,
+        digest: roster.digest(),
+    };
     let key = record::roster(agency, whose);
     let before = tx.get(&key)?;
-    let before = before
-        .as_deref()
-        .map(record::Accepted::decode)
-        .transpose()
-        .map_err(|e| Abort::Rejected(Stop::from(e)))?;
+    let before = before.as_deref().map(record::Accepted::decode).transpose();
+    let before = before.map_err(|e| Abort::Rejected(Stop::from(e)))?;
     if let Some(before) = before {
         party
             .check_not_older(before.version, before.digest)
             .map_err(|e| Abort::Rejected(Stop::refuse(Reason::Roster, e)))?;
     }
-    if before.is_none_or(|b| b.digest != roster.digest()) {
-        tx.append(entry::roster_accepted(whose, version, roster.digest()))?;
-        tx.put(
-            key,
-            record::Accepted {
-                version,
-                digest: roster.digest(),
-            }
-            .encode(),
-        )?;
+    if before != Some(accepted) {
+        tx.append(entry::roster_accepted(
+            whose,
+            accepted.version,
+            accepted.digest,
+        ))?;
+        tx.put(key, accepted.encode())?;
         put_object(tx, agency, wire::ObjectType::Roster, roster.as_bytes())?;
-        for certificate in party.certificates() {
-            put_object(
-                tx,
-                agency,
-                wire::ObjectType::Certificate,
-                Certificate::as_bytes(certificate),
-            )?;
-        }
+    }
+    for certificate in certificates(party, officers) {
+        put_object(
+            tx,
+            agency,
+            wire::ObjectType::Certificate,
+            certificate.as_bytes(),
+        )?;
     }
     let key = record::bundle(agency, whose);
-    let accepted = record::Accepted {
-        version: 0,
-        digest: rules.digest(),
-    }
-    .encode();
+    let digest = rules.digest();
+    let accepted = record::Accepted { version: 0, digest }.encode();
     if tx.get(&key)?.as_ref() != Some(&accepted) {
         tx.append(Event::BundleAccepted(wire::BundleAccepted {
             agency: whose.to_string(),
-            digest: rules.digest().as_bytes().to_vec(),
+            digest: digest.as_bytes().to_vec(),
         }))?;
         tx.put(key, accepted)?;
+        put_object(tx, agency, wire::ObjectType::Bundle, &bundle.to_wire())?;
     }
     Ok(())
 }
 
-/// Stores a certificate, roster or bundle in chunks, under its digest.
+fn certificates<'p>(
+    party: &'p Party,
+    officers: Officers<'p>,
+) -> impl Iterator<Item = &'p Certificate> {
+    let roster = party.roster().roster();
+    party.certificates().filter(move |certificate| {
+        let digest = certificate.digest();
+        let of_desk = roster
+            .desks
+            .values()
+            .any(|d| d.certificate.digest == digest);
+        of_desk
+            || match officers {
+                Officers::All => true,
+                Officers::Signer(fingerprint) => certificate.fingerprint() == *fingerprint,
+                Officers::None => false,
+            }
+    })
+}
+
+/// Stores a certificate, roster or bundle in chunks, under its digest, unless it is there.
 pub(crate) fn put_object(
     tx: &mut Tx<'_>,
     agency: &AgencyId,
@@ -192,6 +240,12 @@ pub(crate) fn put_object(
     bytes: &[u8],
 ) -> Result<(), Abort<Stop>> {
     let digest = Digest::of(bytes);
+    if tx
+        .get(&record::object_chunk(agency, kind, &digest, 0))?
+        .is_some()
+    {
+        return Ok(());
+    }
     for (chunk, index) in bytes.chunks(limit::VALUE_BYTES).zip(0_u16..) {
         tx.put(
             record::object_chunk(agency, kind, &digest, index),

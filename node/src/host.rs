@@ -203,6 +203,10 @@ pub enum Stop {
 
 impl Stop {
     /// A refusal.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "errors are passed as they come"
+    )]
     pub fn refuse(reason: Reason, detail: impl ToString) -> Self {
         Self::Refused {
             reason,

@@ -58,8 +58,10 @@ pub async fn deliver(
         .inspect_err(|_| node.refusals.count_unauthenticated())?;
     let sides = Sides {
         sender: counterpart.party,
+        sender_bundle: counterpart.bundle,
         sender_rules: counterpart.rules,
         recipient: offer.agency.own(),
+        recipient_bundle: Arc::clone(&offer.agency.bundle),
         recipient_rules: Arc::clone(&offer.agency.rules),
     };
     let message = accept::authenticate(
@@ -244,8 +246,7 @@ impl Offer {
                         "number not after the last one",
                     )));
                 }
-                accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
-                accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
+                sides.accept(tx, &owner.id, &header.officer)?;
                 let case = accept::step_case(tx, &owner.id, header, Direction::In, &sender)?;
                 let position = tx.append(origin.received(message, &permitted))?;
                 let stored = origin.stored(message, position, tx.now(), evidence);

@@ -9,7 +9,7 @@ use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
 use waypost_proto::wire;
 
-use crate::accept;
+use crate::accept::{self, Officers};
 use crate::desk::certificate_bytes;
 use crate::host::{Agency, Node, Stop};
 use crate::limit;
@@ -93,7 +93,13 @@ pub async fn publish_roster(
             if owner.own().roster().roster().version >= accepted.roster().roster().version {
                 return Err(Abort::Rejected(Stop::refuse(Reason::Roster, "CHN-09")));
             }
-            accept::accept_chain(tx, &owner.id, &accepted, &owner.rules)
+            accept::accept_chain(
+                tx,
+                &owner.id,
+                &accepted,
+                (&owner.bundle, &owner.rules),
+                Officers::All,
+            )
         })
         .await?;
     tracing::info!(agency = %agency.id, version = party.roster().roster().version, "roster in force");

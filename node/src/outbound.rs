@@ -56,8 +56,10 @@ pub async fn submit(
         .await?;
     let sides = Sides {
         sender: agency.own(),
+        sender_bundle: Arc::clone(&agency.bundle),
         sender_rules: Arc::clone(&agency.rules),
         recipient: counterpart.party,
+        recipient_bundle: counterpart.bundle,
         recipient_rules: counterpart.rules,
     };
     let message = accept::authenticate(received, &sides, directory.head().suite(), now)?;
@@ -122,8 +124,7 @@ async fn commit(
                     "the same message is being submitted",
                 )));
             }
-            accept::accept_chain(tx, &owner.id, &sides.sender, &sides.sender_rules)?;
-            accept::accept_chain(tx, &owner.id, &sides.recipient, &sides.recipient_rules)?;
+            sides.accept(tx, &owner.id, &header.officer)?;
             let case = accept::step_case(tx, &owner.id, header, Direction::Out, counterpart)?;
             let last = record::last_sent(&owner.id, counterpart, LANE);
             let number = accept::number(tx, &last)?.saturating_add(1);

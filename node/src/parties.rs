@@ -35,6 +35,8 @@ pub struct Counterpart {
     pub rules: Arc<Rules>,
 }
 
+type Compiled = (Arc<Bundle>, Arc<Rules>);
+
 #[derive(Debug, Clone)]
 struct Kept {
     counterpart: Counterpart,
@@ -48,7 +50,7 @@ pub struct Parties {
     identity: Identity,
     channels: Mutex<BTreeMap<NodeId, (NodeRecord, Channel)>>,
     kept: Mutex<BTreeMap<AgencyId, Kept>>,
-    rules: Mutex<BTreeMap<Digest, (Arc<Bundle>, Arc<Rules>)>>,
+    rules: Mutex<BTreeMap<Digest, Compiled>>,
 }
 
 fn unavailable(detail: impl ToString) -> Stop {
@@ -199,26 +201,35 @@ impl Parties {
         &self,
         client: &mut PeerClient<Channel>,
         digest: Digest,
-    ) -> Result<(Arc<Bundle>, Arc<Rules>), Stop> {
-        let known = self
-            .rules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest)
-            .cloned();
-        if let Some(known) = known {
+    ) -> Result<Compiled, Stop> {
+        match self.compiled(&digest) {
+            Some(known) => Ok(known),
+            None => self.compile(&object(client, wire::ObjectType::Bundle, digest).await?),
+        }
+    }
+
+    fn compiled(&self, digest: &Digest) -> Option<Compiled> {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.get(digest).cloned()
+    }
+
+    /// Compiles a bundle, once.
+    ///
+    /// # Errors
+    /// [`Reason::Bundle`].
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Compiled, Stop> {
+        if let Some(known) = self.compiled(&Digest::of(bytes)) {
             return Ok(known);
         }
-        let bytes = object(client, wire::ObjectType::Bundle, digest).await?;
-        let bundle = Bundle::from_wire(&bytes).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
+        let bundle = Bundle::from_wire(bytes).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
         let rules = Rules::compile(&bundle).map_err(|e| Stop::refuse(Reason::Bundle, e))?;
-        let loaded = (Arc::new(bundle), Arc::new(rules));
+        let compiled = (Arc::new(bundle), Arc::new(rules));
         let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= limit::BUNDLES {
             known.clear();
         }
-        known.insert(digest, loaded.clone());
-        Ok(loaded)
+        known.insert(Digest::of(bytes), compiled.clone());
+        Ok(compiled)
     }
 }
 

@@ -15,6 +15,9 @@ use crate::parties::Counterpart;
 use crate::record;
 use crate::sequencer::{Log, LogError};
 
+/// A signed roster, and the exact bytes of certificates.
+pub type AcceptedChain = (wire::Signed, Vec<Vec<u8>>);
+
 impl Node {
     /// A message of the agency.
     ///
@@ -115,7 +118,12 @@ impl Node {
     ) -> Result<Counterpart, Stop> {
         let counterpart = match self.hosted(agency) {
             Some(counterpart) => counterpart,
-            None => return self.parties.citing(directory, agency, cited, now).await,
+            None => match self.parties.citing(directory, agency, cited, now).await {
+                Err(stop) if stop.reason() == Reason::Unavailable => {
+                    self.last_accepted(directory, agency, now)?.ok_or(stop)?
+                }
+                other => return other,
+            },
         };
         if counterpart.party.roster().digest() == cited {
             Ok(counterpart)
@@ -136,8 +144,60 @@ impl Node {
     ) -> Result<Counterpart, Stop> {
         match self.hosted(agency) {
             Some(counterpart) => Ok(counterpart),
-            None => self.parties.current(directory, agency, now).await,
+            None => match self.parties.current(directory, agency, now).await {
+                Err(stop) if stop.reason() == Reason::Unavailable => {
+                    self.last_accepted(directory, agency, now)?.ok_or(stop)
+                }
+                other => other,
+            },
         }
+    }
+
+    /// A counterpart whose node cannot be reached, as it was last accepted into a log of this node:
+    /// its chain is checked anew, and an expired roster does not serve.
+    fn last_accepted(
+        &self,
+        directory: &VerifiedDirectory,
+        whose: &AgencyId,
+        now: Timestamp,
+    ) -> Result<Option<Counterpart>, Stop> {
+        let (Some(record), Some(certificate)) =
+            (directory.agency(whose), directory.certificate(whose))
+        else {
+            return Ok(None);
+        };
+        for agency in self.agencies() {
+            let store = self.store.as_ref();
+            let roster = record::accepted(store, &record::roster(&agency.id, whose))?;
+            let bundle = record::accepted(store, &record::bundle(&agency.id, whose))?;
+            let (Some(roster), Some(bundle)) = (roster, bundle) else {
+                continue;
+            };
+            let roster = self.object(&agency.id, wire::ObjectType::Roster, &roster.digest)?;
+            let bundle = self.object(&agency.id, wire::ObjectType::Bundle, &bundle.digest)?;
+            let (Some(roster), Some(bundle)) = (roster, bundle) else {
+                continue;
+            };
+            let Ok(mut party) = Party::assemble(record.clone(), certificate, &roster, [], now)
+            else {
+                continue;
+            };
+            if !party.roster().is_fresh(now) {
+                continue;
+            }
+            for digest in party.missing().collect::<Vec<_>>() {
+                let bytes = self.object(&agency.id, wire::ObjectType::Certificate, &digest)?;
+                party.supply(bytes.and_then(|bytes| Certificate::parse(&bytes).ok()));
+            }
+            let (bundle, rules) = self.parties.compile(&bundle)?;
+            let party = std::sync::Arc::new(party);
+            return Ok(Some(Counterpart {
+                party,
+                bundle,
+                rules,
+            }));
+        }
+        Ok(None)
     }
 
     fn hosted(&self, agency: &AgencyId) -> Option<Counterpart> {
@@ -176,7 +236,7 @@ impl Node {
         agency: &AgencyId,
         whose: &AgencyId,
         roster: &Digest,
-    ) -> Result<Option<(wire::Signed, Vec<Vec<u8>>)>, Stop> {
+    ) -> Result<Option<AcceptedChain>, Stop> {
         let Some(bytes) = self.object(agency, wire::ObjectType::Roster, roster)? else {
             return Ok(None);
         };

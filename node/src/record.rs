@@ -28,11 +28,7 @@ use crate::store::{Key, KeyRange, Space, Store, StoreError, rows};
 
 pub(crate) mod format {
     //! The stored formats, as generated.
-    #![expect(
-        missing_docs,
-        unreachable_pub,
-        reason = "generated; documented in the .proto file"
-    )]
+    #![expect(unreachable_pub, reason = "generated; documented in the .proto file")]
     include!(concat!(env!("OUT_DIR"), "/waypost.node.v1.rs"));
 }
 
@@ -472,6 +468,15 @@ pub fn object(agency: &AgencyId, kind: wire::ObjectType, digest: &Digest) -> Key
     )
 }
 
+/// What was last accepted under `key`, if anything that decodes.
+///
+/// # Errors
+/// When the store fails.
+pub fn accepted(store: &dyn Store, key: &Key) -> Result<Option<Accepted>, StoreError> {
+    let stored = store.get(key)?;
+    Ok(stored.and_then(|bytes| Accepted::decode(&bytes).ok()))
+}
+
 /// A roster of the agency itself that was published after its registration.
 #[derive(Debug, Clone)]
 pub struct PublishedRoster {
@@ -487,8 +492,7 @@ pub fn published_roster(
     store: &dyn Store,
     agency: &AgencyId,
 ) -> Result<Option<PublishedRoster>, StoreError> {
-    let accepted = store.get(&roster(agency, agency))?;
-    let Some(accepted) = accepted.and_then(|bytes| Accepted::decode(&bytes).ok()) else {
+    let Some(accepted) = accepted(store, &roster(agency, agency))? else {
         return Ok(None);
     };
     let bytes = read_object(store, agency, wire::ObjectType::Roster, &accepted.digest)?;

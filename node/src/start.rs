@@ -13,7 +13,7 @@ use waypost_proto::party::{Party, PartyError};
 use waypost_proto::tls::Identity;
 use waypost_proto::wire::{self, log_entry::Event};
 
-use crate::accept;
+use crate::accept::{self, Officers};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::{self, FileError};
@@ -323,7 +323,13 @@ async fn accept_in_force(node: &Arc<Node>, agency: &Arc<Agency>) -> Result<(), S
                 };
                 tx.put(key, accepted.encode())?;
             }
-            accept::accept_chain(tx, &owner.id, &owner.own(), &owner.rules)
+            accept::accept_chain(
+                tx,
+                &owner.id,
+                &owner.own(),
+                (&owner.bundle, &owner.rules),
+                Officers::All,
+            )
         })
         .await?;
     Ok(())

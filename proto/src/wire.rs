@@ -1,11 +1,6 @@
 //! The protobuf types, as generated. They stop here: the other modules parse them into their own.
 
 #![expect(missing_docs, reason = "generated; documented in the .proto files")]
-#![expect(
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
 
 include!(concat!(env!("OUT_DIR"), "/waypost.v1.rs"));
 

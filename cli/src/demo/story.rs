@@ -89,17 +89,7 @@ pub(super) async fn play(stage: &Stage) -> Result<Story, Failure> {
         .waypost(&authority.desk(), &["ack", &referral.message])
         .await?;
     let ack = text(sent(&ack)?, "message")?;
-    let reply_file = stage.folder.join("reply.txt");
-    let reply_text =
-        "We have the referral in hand. A decision is expected within five working days.";
-    std::fs::write(&reply_file, reply_text)
-        .map_err(|e| Failure::error("the reply cannot be written").caused_by(&e))?;
-    let reply_file = reply_file.to_string_lossy();
-    let reply = ["reply", &referral.message, "--text-file", &reply_file];
-    let reply = text(
-        sent(&stage.waypost(&authority.desk(), &reply).await?)?,
-        "message",
-    )?;
+    let reply = reply(stage, &referral.message).await?;
     output::note("The NGO reads the answer ..");
     arrived(stage, ngo, &ack).await?;
     arrived(stage, ngo, &reply).await?;
@@ -128,6 +118,18 @@ pub(super) async fn play(stage: &Stage) -> Result<Story, Failure> {
         timeline: timeline(&case),
         referral,
     })
+}
+
+/// The authority answers; gives the reply's message id.
+async fn reply(stage: &Stage, message: &str) -> Result<String, Failure> {
+    let file = stage.folder.join("reply.txt");
+    let note = "We have the referral in hand. A decision is expected within five working days.";
+    std::fs::write(&file, note)
+        .map_err(|e| Failure::error("the reply cannot be written").caused_by(&e))?;
+    let file = file.to_string_lossy();
+    let reply = ["reply", message, "--text-file", &file];
+    let said = stage.waypost(&stage.authority.desk(), &reply).await?;
+    text(sent(&said)?, "message")
 }
 
 fn sent(value: &Value) -> Result<&Value, Failure> {
