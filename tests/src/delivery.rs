@@ -11,8 +11,12 @@ use crate::scheme::{AUTHORITY, NGO, Scheme};
 
 #[tokio::test]
 async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_prove_it() {
-    let scheme = Scheme::running(Suite::PostQuantum, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::PostQuantum, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
 
@@ -21,7 +25,10 @@ async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_pr
     let (_, entry) = ledger::prove(&submitted, &ledger::record(&scheme, ngo).unwrap()).unwrap();
     assert!(matches!(entry.event, Event::Submitted(_)));
 
-    recipient.outcome(&referral.id, Outcome::Received).await.unwrap();
+    recipient
+        .outcome(&referral.id, Outcome::Received)
+        .await
+        .unwrap();
     let fetched = recipient.fetch(&referral.id).await.unwrap();
     let (header, truthful) = recipient.open(&fetched).await.unwrap();
     assert_eq!(header.kind, Kind::ReferralNrm);
@@ -29,30 +36,67 @@ async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_pr
 
     let acknowledgement = Letter::acknowledgement(&header).unwrap();
     recipient.send(&ngo.id, &acknowledgement).await.unwrap();
-    sender.outcome(&acknowledgement.id, Outcome::Received).await.unwrap();
+    sender
+        .outcome(&acknowledgement.id, Outcome::Received)
+        .await
+        .unwrap();
     let fetched = sender.fetch(&acknowledgement.id).await.unwrap();
     let (answer, _) = sender.open(&fetched).await.unwrap();
     assert_eq!(answer.in_reply_to, Some(referral.id));
 
     let reply = Letter::reply(&answer).unwrap();
     sender.send(&authority.id, &reply).await.unwrap();
-    recipient.outcome(&reply.id, Outcome::Received).await.unwrap();
+    recipient
+        .outcome(&reply.id, Outcome::Received)
+        .await
+        .unwrap();
     let fetched = recipient.fetch(&reply.id).await.unwrap();
     let (_, truthful) = recipient.open(&fetched).await.unwrap();
-    assert!(truthful.form().text("note").unwrap().contains("hawthornlike"));
+    assert!(
+        truthful
+            .form()
+            .text("note")
+            .unwrap()
+            .contains("hawthornlike")
+    );
 
     // The receipt is the recipient's own entry, proved in its log.
-    sender.outcome(&referral.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&referral.id, Outcome::Delivered)
+        .await
+        .unwrap();
     sender.outcome(&reply.id, Outcome::Delivered).await.unwrap();
-    recipient.outcome(&acknowledgement.id, Outcome::Delivered).await.unwrap();
-    let receipt = sender.fetch(&referral.id).await.unwrap().counterpart.unwrap();
+    recipient
+        .outcome(&acknowledgement.id, Outcome::Delivered)
+        .await
+        .unwrap();
+    let receipt = sender
+        .fetch(&referral.id)
+        .await
+        .unwrap()
+        .counterpart
+        .unwrap();
     let (index, _) = ledger::prove(&receipt, &ledger::record(&scheme, authority).unwrap()).unwrap();
 
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.bytes[usize::try_from(index).unwrap()], receipt.entry);
-    assert_eq!(theirs.story(&referral.id), ["received", "fetched", "opened"]);
-    assert_eq!(theirs.story(&acknowledgement.id), ["submitted", "delivered"]);
+    assert_eq!(
+        theirs.story(&referral.id),
+        ["received", "fetched", "opened"]
+    );
+    assert_eq!(
+        theirs.story(&acknowledgement.id),
+        ["submitted", "delivered"]
+    );
     let ours = Ledger::read(&scheme, ngo, &mut sender).await.unwrap();
-    assert_eq!(ours.story(&referral.id), ["submitted", "delivered", "fetched"]);
-    assert_eq!(ours.story(&acknowledgement.id), ["received", "fetched", "opened"]);
+    assert_eq!(
+        ours.story(&referral.id),
+        ["submitted", "delivered", "fetched"]
+    );
+    assert_eq!(
+        ours.story(&acknowledgement.id),
+        ["received", "fetched", "opened"]
+    );
 }

@@ -11,57 +11,90 @@ use crate::scheme::{AUTHORITY, NGO, OTHER_AUTHORITY, Scheme};
 
 #[tokio::test]
 async fn a_message_whose_receipt_was_lost_is_offered_again_and_logged_once() {
-    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let before = Letter::referral().unwrap();
     sender.send(&authority.id, &before).await.unwrap();
-    sender.outcome(&before.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&before.id, Outcome::Delivered)
+        .await
+        .unwrap();
 
     // The connection stands; from here on no answer comes back over it.
     authority.node.peers.set(Passage::NoAnswers);
     let letter = Letter::referral().unwrap();
     sender.send(&authority.id, &letter).await.unwrap();
-    recipient.outcome(&letter.id, Outcome::Received).await.unwrap();
+    recipient
+        .outcome(&letter.id, Outcome::Received)
+        .await
+        .unwrap();
     let queued = sender.item(&letter.id).await.unwrap().unwrap();
     assert_eq!(queued.outcome(), Outcome::Queued);
     authority.node.peers.set(Passage::Cut);
     authority.node.peers.set(Passage::Open);
 
-    sender.outcome(&letter.id, Outcome::Delivered).await.unwrap();
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    sender
+        .outcome(&letter.id, Outcome::Delivered)
+        .await
+        .unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.story(&letter.id), ["received"]);
     assert_eq!(theirs.received(), [before.id, letter.id]);
     // The receipt is the original entry.
     let receipt = sender.fetch(&letter.id).await.unwrap().counterpart.unwrap();
-    let (index, entry) = ledger::prove(&receipt, &ledger::record(&scheme, authority).unwrap()).unwrap();
+    let (index, entry) =
+        ledger::prove(&receipt, &ledger::record(&scheme, authority).unwrap()).unwrap();
     assert_eq!(theirs.entries[usize::try_from(index).unwrap()], entry);
 }
 
 #[tokio::test]
 async fn a_sender_that_crashed_before_the_receipt_offers_again_and_the_message_is_logged_once() {
-    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let before = Letter::referral().unwrap();
     sender.send(&authority.id, &before).await.unwrap();
-    sender.outcome(&before.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&before.id, Outcome::Delivered)
+        .await
+        .unwrap();
 
     authority.node.peers.set(Passage::NoAnswers);
     let letter = Letter::referral().unwrap();
     sender.send(&authority.id, &letter).await.unwrap();
-    recipient.outcome(&letter.id, Outcome::Received).await.unwrap();
+    recipient
+        .outcome(&letter.id, Outcome::Received)
+        .await
+        .unwrap();
     scheme.node_mut(0).unwrap().kill().await.unwrap();
     scheme.agencies[1].node.peers.set(Passage::Cut);
     scheme.agencies[1].node.peers.set(Passage::Open);
     scheme.node_mut(0).unwrap().start().await.unwrap();
 
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
-    sender.outcome(&letter.id, Outcome::Delivered).await.unwrap();
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    sender
+        .outcome(&letter.id, Outcome::Delivered)
+        .await
+        .unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.story(&letter.id), ["received"]);
     let ours = Ledger::read(&scheme, ngo, &mut sender).await.unwrap();
     assert_eq!(ours.story(&letter.id), ["submitted", "delivered"]);
@@ -69,8 +102,14 @@ async fn a_sender_that_crashed_before_the_receipt_offers_again_and_the_message_i
 
 #[tokio::test]
 async fn a_dead_peer_delays_nobody_else_and_gets_its_messages_in_order_later() {
-    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY, OTHER_AUTHORITY]).await.unwrap();
-    let ids: Vec<_> = scheme.agencies.iter().map(|agency| agency.id.clone()).collect();
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY, OTHER_AUTHORITY])
+        .await
+        .unwrap();
+    let ids: Vec<_> = scheme
+        .agencies
+        .iter()
+        .map(|agency| agency.id.clone())
+        .collect();
     let mut sender = Officer::of(&scheme, &scheme.agencies[0]).await.unwrap();
     let to_dead = sender.ends(&ids[2]).await.unwrap();
     scheme.node_mut(2).unwrap().kill().await.unwrap();
@@ -103,23 +142,38 @@ async fn a_dead_peer_delays_nobody_else_and_gets_its_messages_in_order_later() {
 /// ENV-06 and the tombstone of proto/spec/peer.md.
 #[tokio::test]
 async fn a_message_that_expires_undelivered_is_unconfirmed_until_the_recipients_tombstone() {
-    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
 
-    let letter = Letter { lasts: 6, ..Letter::referral().unwrap() };
+    let letter = Letter {
+        lasts: 6,
+        ..Letter::referral().unwrap()
+    };
     let sealed = ends.seal(&letter, &sender.signing).unwrap();
     sender.send_sealed(sealed.into_wire()).await.unwrap();
-    sender.outcome(&letter.id, Outcome::Unconfirmed).await.unwrap();
+    sender
+        .outcome(&letter.id, Outcome::Unconfirmed)
+        .await
+        .unwrap();
     authority.node.peers.set(Passage::Open);
     sender.outcome(&letter.id, Outcome::Expired).await.unwrap();
 
     let ours = Ledger::read(&scheme, ngo, &mut sender).await.unwrap();
-    assert_eq!(ours.story(&letter.id), ["submitted", "unconfirmed", "expired"]);
+    assert_eq!(
+        ours.story(&letter.id),
+        ["submitted", "unconfirmed", "expired"]
+    );
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.story(&letter.id), ["expired"]);
     assert!(recipient.item(&letter.id).await.unwrap().is_none());
     // Nothing stands in the way of the next one.
@@ -128,6 +182,7 @@ async fn a_message_that_expires_undelivered_is_unconfirmed_until_the_recipients_
     sender.outcome(&next.id, Outcome::Delivered).await.unwrap();
     // What settled it is the recipient's entry, proved.
     let tombstone = sender.fetch(&letter.id).await.unwrap().counterpart.unwrap();
-    let (_, entry) = ledger::prove(&tombstone, &ledger::record(&scheme, authority).unwrap()).unwrap();
+    let (_, entry) =
+        ledger::prove(&tombstone, &ledger::record(&scheme, authority).unwrap()).unwrap();
     assert!(matches!(entry.event, Event::Expired(_)));
 }

@@ -40,7 +40,11 @@ impl Ledger {
     /// What the node says, or what does not verify.
     pub async fn read(scheme: &Scheme, agency: &Agency, officer: &mut Officer) -> Result<Self> {
         let record = record(scheme, agency)?;
-        let reply = officer.desk.log_checkpoint(wire::LogCheckpointRequest {}).await?.into_inner();
+        let reply = officer
+            .desk
+            .log_checkpoint(wire::LogCheckpointRequest {})
+            .await?
+            .into_inner();
         let key = &record.log_keys.first().context("a log key")?.verifier;
         let signed = SignedCheckpoint::verify(&reply.checkpoint, key)?;
         let request = wire::LogEntriesRequest {
@@ -55,8 +59,14 @@ impl Ledger {
         }
         let tree = Tree::of(bytes.iter().map(|entry| leaf_hash(entry)));
         ensure!(tree.size() == signed.size(), "entries are missing");
-        ensure!(tree.root() == *signed.root(), "another root than the one signed");
-        let entries = bytes.iter().map(|entry| Entry::decode(entry)).collect::<Result<_, _>>()?;
+        ensure!(
+            tree.root() == *signed.root(),
+            "another root than the one signed"
+        );
+        let entries = bytes
+            .iter()
+            .map(|entry| Entry::decode(entry))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             bytes,
             entries,
@@ -67,30 +77,42 @@ impl Ledger {
     /// The names of the entries that concern a message, in order.
     #[must_use]
     pub fn story(&self, id: &MessageId) -> Vec<&'static str> {
-        let about = self.entries.iter().filter(|entry| entry.message_id() == Some(*id));
+        let about = self
+            .entries
+            .iter()
+            .filter(|entry| entry.message_id() == Some(*id));
         about.map(Entry::name).collect()
     }
 
     /// How many entries have this name.
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
-        self.entries.iter().filter(|entry| entry.name() == name).count()
+        self.entries
+            .iter()
+            .filter(|entry| entry.name() == name)
+            .count()
     }
 
     /// Ids of the messages received, in the order of the log.
     #[must_use]
     pub fn received(&self) -> Vec<MessageId> {
-        let received = self.entries.iter().filter(|entry| matches!(entry.event, Event::Received(_)));
+        let received = self
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.event, Event::Received(_)));
         received.filter_map(Entry::message_id).collect()
     }
 
     /// Reasons of the refusals that are logged, in order.
     #[must_use]
     pub fn refusals(&self) -> Vec<&str> {
-        self.entries.iter().filter_map(|entry| match &entry.event {
-            Event::Refused(refused) => Some(refused.reason.as_str()),
-            _ => None,
-        }).collect()
+        self.entries
+            .iter()
+            .filter_map(|entry| match &entry.event {
+                Event::Refused(refused) => Some(refused.reason.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 }
 

@@ -103,7 +103,11 @@ impl Letter {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn acknowledgement(of: &Header) -> Result<Self> {
-        Self::answer(of, Kind::Acknowledgement, &json!({"pro": {"caseworker": "Vortigan"}}))
+        Self::answer(
+            of,
+            Kind::Acknowledgement,
+            &json!({"pro": {"caseworker": "Vortigan"}}),
+        )
     }
 
     /// A short note in the case of a message.
@@ -111,7 +115,11 @@ impl Letter {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn reply(to: &Header) -> Result<Self> {
-        Self::answer(to, Kind::Reply, &json!({"note": "Please call about the hawthornlike matter."}))
+        Self::answer(
+            to,
+            Kind::Reply,
+            &json!({"note": "Please call about the hawthornlike matter."}),
+        )
     }
 
     fn answer(of: &Header, kind: Kind, form: &serde_json::Value) -> Result<Self> {
@@ -212,6 +220,12 @@ impl Ends {
             case_seen: 0,
         };
         let minimised = self.minimise(letter)?;
-        Ok(envelope::seal(&minimised, addressing, officer, &self.sender, &self.recipient)?)
+        Ok(envelope::seal(
+            &minimised,
+            addressing,
+            officer,
+            &self.sender,
+            &self.recipient,
+        )?)
     }
 }

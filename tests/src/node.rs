@@ -53,7 +53,8 @@ pub struct Listening {
 /// # Errors
 /// What to do about it.
 pub fn binary() -> Result<PathBuf> {
-    const BUILD: &str = "run `cargo build --workspace` first (with `--release` for benchmarks), or `make test`";
+    const BUILD: &str =
+        "run `cargo build --workspace` first (with `--release` for benchmarks), or `make test`";
     let this = std::env::current_exe()?;
     // target/PROFILE/deps/this
     let folder = this.ancestors().nth(2).context("the tests' own place")?;
@@ -177,7 +178,10 @@ impl Node {
             .output()
             .await?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "waypost-node {arguments:?}: {said}");
+        ensure!(
+            output.status.success(),
+            "waypost-node {arguments:?}: {said}"
+        );
         Ok(String::from_utf8(output.stdout)?)
     }
 
@@ -302,7 +306,9 @@ fn listening(text: &str) -> Result<Listening> {
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        Ok(line.with_context(|| format!("no `{name}` in {text:?}"))?.parse()?)
+        Ok(line
+            .with_context(|| format!("no `{name}` in {text:?}"))?
+            .parse()?)
     };
     Ok(Listening {
         peers: address("peers")?,

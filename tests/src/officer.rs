@@ -83,9 +83,14 @@ impl Officer {
         }
         .encode_to_vec();
         let signature = signing.sign(Context::Login, &content, scheme::now())?;
-        desk.log_in(wire::LogInRequest { content, signature }).await?;
+        desk.log_in(wire::LogInRequest { content, signature })
+            .await?;
         let keys = agency.desk_key();
-        let subkey = *keys.certificate().encryption_keys().last().context("a subkey")?;
+        let subkey = *keys
+            .certificate()
+            .encryption_keys()
+            .last()
+            .context("a subkey")?;
         Ok(Self {
             desk,
             signing,
@@ -205,9 +210,9 @@ impl Officer {
     /// What the node says.
     pub async fn item(&mut self, id: &MessageId) -> Result<Option<wire::ListItem>> {
         let items = self.list().await?;
-        Ok(items.into_iter().find(|item| {
-            Header::decode(&item.header).is_ok_and(|header| header.message_id == *id)
-        }))
+        Ok(items
+            .into_iter()
+            .find(|item| Header::decode(&item.header).is_ok_and(|header| header.message_id == *id)))
     }
 
     /// Waits until the agency holds a message with this outcome.
@@ -217,7 +222,10 @@ impl Officer {
     pub async fn outcome(&mut self, id: &MessageId, outcome: Outcome) -> Result<wire::ListItem> {
         let what = format!("{} has {id} as {}", self.address, outcome.as_str_name());
         wait::until(&what, async || {
-            Ok(self.item(id).await?.filter(|item| item.outcome() == outcome))
+            Ok(self
+                .item(id)
+                .await?
+                .filter(|item| item.outcome() == outcome))
         })
         .await
     }
@@ -242,9 +250,22 @@ impl Officer {
         let envelope = fetched.envelope.clone().context("an envelope")?;
         let received = Received::decode(envelope)?;
         let header = received.header().clone();
-        let sender = self.chain(&header.sender.agency, fetched.sender_roster.as_ref(), fetched).await?;
-        let recipient = self.chain(&header.recipient.agency, fetched.recipient_roster.as_ref(), fetched).await?;
-        let authenticated = received.authenticate(&sender, &recipient, self.suite, scheme::now())?;
+        let sender = self
+            .chain(
+                &header.sender.agency,
+                fetched.sender_roster.as_ref(),
+                fetched,
+            )
+            .await?;
+        let recipient = self
+            .chain(
+                &header.recipient.agency,
+                fetched.recipient_roster.as_ref(),
+                fetched,
+            )
+            .await?;
+        let authenticated =
+            received.authenticate(&sender, &recipient, self.suite, scheme::now())?;
         let opened = authenticated.open(&self.desk_key, &sender, &recipient)?;
         let truthful = opened.truthful()?;
         let request = wire::ReportOpenedRequest {
@@ -269,7 +290,13 @@ impl Officer {
             .find(|c| now.record().certificate.names(c))
             .cloned()
             .context("the agency's certificate")?;
-        Ok(Party::assemble(now.record().clone(), &certificate, &roster, certificates, scheme::now())?)
+        Ok(Party::assemble(
+            now.record().clone(),
+            &certificate,
+            &roster,
+            certificates,
+            scheme::now(),
+        )?)
     }
 }
 

@@ -36,8 +36,16 @@ impl Answer {
 ///
 /// # Errors
 /// When no channel can be made.
-pub fn channel(listener: std::net::SocketAddr, node: &Node, identity: &Identity) -> Result<Channel> {
-    Ok(connector::peer_channel(&listener.to_string(), identity, &[node.pin()?])?)
+pub fn channel(
+    listener: std::net::SocketAddr,
+    node: &Node,
+    identity: &Identity,
+) -> Result<Channel> {
+    Ok(connector::peer_channel(
+        &listener.to_string(),
+        identity,
+        &[node.pin()?],
+    )?)
 }
 
 /// A client of a node's peer service, past every link, as `identity`.
@@ -52,7 +60,10 @@ pub fn client(node: &Node, identity: &Identity) -> Result<PeerClient<Channel>> {
 ///
 /// # Errors
 /// When the node gives no answer.
-pub async fn offer(client: &mut PeerClient<Channel>, request: wire::DeliverRequest) -> Result<Answer> {
+pub async fn offer(
+    client: &mut PeerClient<Channel>,
+    request: wire::DeliverRequest,
+) -> Result<Answer> {
     let reply = client.deliver(request).await?.into_inner();
     match reply.result.context("an answer")? {
         deliver_reply::Result::Receipt(evidence) => Ok(Answer::Receipt(evidence)),
@@ -65,12 +76,21 @@ pub async fn offer(client: &mut PeerClient<Channel>, request: wire::DeliverReque
 ///
 /// # Errors
 /// What the sender's node says.
-pub async fn request(sender: &mut Officer, fetched: &wire::FetchReply, seen: u64) -> Result<wire::DeliverRequest> {
+pub async fn request(
+    sender: &mut Officer,
+    fetched: &wire::FetchReply,
+    seen: u64,
+) -> Result<wire::DeliverRequest> {
     let evidence = fetched.evidence.clone().context("evidence")?;
     let proof = waypost_proto::tlog_proof::TlogProof::parse(&evidence.proof)?;
-    let fresh = sender.desk.log_proof(wire::LogProofRequest { index: proof.index }).await?;
+    let fresh = sender
+        .desk
+        .log_proof(wire::LogProofRequest { index: proof.index })
+        .await?;
     let mut evidence = fresh.into_inner().evidence.context("evidence")?;
-    let checkpoint = String::from_utf8(waypost_proto::tlog_proof::TlogProof::parse(&evidence.proof)?.checkpoint)?;
+    let checkpoint = String::from_utf8(
+        waypost_proto::tlog_proof::TlogProof::parse(&evidence.proof)?.checkpoint,
+    )?;
     let size = checkpoint.lines().nth(1).context("a size")?.parse()?;
     // A desk asks about its own log.
     let request = wire::ConsistencyRequest {
@@ -78,7 +98,12 @@ pub async fn request(sender: &mut Officer, fetched: &wire::FetchReply, seen: u64
         from: seen,
         to: size,
     };
-    let path = sender.desk.log_consistency(request).await?.into_inner().path;
+    let path = sender
+        .desk
+        .log_consistency(request)
+        .await?
+        .into_inner()
+        .path;
     evidence.consistency_from = seen;
     evidence.consistency = path;
     Ok(wire::DeliverRequest {

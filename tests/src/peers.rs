@@ -16,13 +16,20 @@ use crate::scheme::{AUTHORITY, NGO, OTHER_AUTHORITY, Scheme};
 
 /// Two agencies, and a first message delivered, so that each node knows the other.
 async fn acquainted() -> (Scheme, Officer, Officer, Letter) {
-    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let recipient = Officer::of(&scheme, authority).await.unwrap();
     let letter = Letter::referral().unwrap();
     sender.send(&authority.id, &letter).await.unwrap();
-    sender.outcome(&letter.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&letter.id, Outcome::Delivered)
+        .await
+        .unwrap();
     (scheme, sender, recipient, letter)
 }
 
@@ -37,23 +44,36 @@ async fn the_same_message_again_gets_the_original_entry_even_after_a_restart() {
             scheme.node_mut(1).unwrap().kill().await.unwrap();
             scheme.node_mut(1).unwrap().start().await.unwrap();
         }
-        let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+        let [ngo, authority] = &scheme.agencies[..] else {
+            unreachable!()
+        };
         let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
-        let again = peer::offer(&mut client, request.clone()).await.unwrap().receipt().unwrap();
+        let again = peer::offer(&mut client, request.clone())
+            .await
+            .unwrap()
+            .receipt()
+            .unwrap();
         assert_eq!(again.entry, first.entry);
         let record = ledger::record(&scheme, authority).unwrap();
-        assert_eq!(ledger::prove(&again, &record).unwrap(), ledger::prove(&first, &record).unwrap());
+        assert_eq!(
+            ledger::prove(&again, &record).unwrap(),
+            ledger::prove(&first, &record).unwrap()
+        );
     }
     let authority = &scheme.agencies[1];
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.story(&letter.id), ["received"]);
 }
 
 #[tokio::test]
 async fn the_same_message_offered_many_times_at_once_is_logged_once() {
     let (scheme, mut sender, mut recipient, before) = acquainted().await;
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
     let letter = Letter::referral().unwrap();
@@ -70,48 +90,76 @@ async fn the_same_message_offered_many_times_at_once_is_logged_once() {
         offers.spawn(async move { peer::offer(&mut client, request).await.unwrap() });
     }
     let answers = offers.join_all().await;
-    let mut entries: Vec<_> = answers.into_iter().filter_map(|answer| match answer {
-        Answer::Receipt(evidence) => Some(evidence.entry),
-        // Whoever comes while the first is being judged may have to ask again.
-        Answer::Refusal(reason) => {
-            assert!(["busy", "last-seen-differs"].contains(&reason.as_str()), "{reason}");
-            None
-        }
-    }).collect();
+    let mut entries: Vec<_> = answers
+        .into_iter()
+        .filter_map(|answer| match answer {
+            Answer::Receipt(evidence) => Some(evidence.entry),
+            // Whoever comes while the first is being judged may have to ask again.
+            Answer::Refusal(reason) => {
+                assert!(
+                    ["busy", "last-seen-differs"].contains(&reason.as_str()),
+                    "{reason}"
+                );
+                None
+            }
+        })
+        .collect();
     entries.dedup();
     assert_eq!(entries.len(), 1);
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.story(&letter.id), ["received"]);
     // The sender's node, which knows of none of this, gets the same entry.
     authority.node.peers.set(Passage::Open);
-    sender.outcome(&letter.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&letter.id, Outcome::Delivered)
+        .await
+        .unwrap();
 }
 
 /// The size of the sender's log that the recipient last saw, when `letter` was the last it received.
 async fn last_seen(scheme: &Scheme, recipient: &mut Officer, letter: &Letter) -> u64 {
     let fetched = recipient.fetch(&letter.id).await.unwrap();
-    let proof = waypost_proto::tlog_proof::TlogProof::parse(&fetched.counterpart.unwrap().proof).unwrap();
-    let key = &ledger::record(scheme, &scheme.agencies[0]).unwrap().log_keys[0].verifier.clone();
-    waypost_proto::checkpoint::SignedCheckpoint::verify(&proof.checkpoint, key).unwrap().size()
+    let proof =
+        waypost_proto::tlog_proof::TlogProof::parse(&fetched.counterpart.unwrap().proof).unwrap();
+    let key = &ledger::record(scheme, &scheme.agencies[0])
+        .unwrap()
+        .log_keys[0]
+        .verifier
+        .clone();
+    waypost_proto::checkpoint::SignedCheckpoint::verify(&proof.checkpoint, key)
+        .unwrap()
+        .size()
 }
 
 #[tokio::test]
 async fn the_same_id_with_other_bytes_is_refused_and_logged_as_such() {
     let (scheme, mut sender, mut recipient, letter) = acquainted().await;
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let ends = sender.ends(&authority.id).await.unwrap();
     // Sealed anew, so properly signed, under the same id.
     let other = ends.seal(&letter, &sender.signing).unwrap().into_wire();
     let answer = sender.submit(other.clone()).await.unwrap();
-    assert!(matches!(&answer, Submitted::Refused(reason) if reason == "id-reused"), "{answer:?}");
+    assert!(
+        matches!(&answer, Submitted::Refused(reason) if reason == "id-reused"),
+        "{answer:?}"
+    );
 
     let fetched = sender.fetch(&letter.id).await.unwrap();
     let request = peer::request(&mut sender, &fetched, 0).await.unwrap();
-    let request = wire::DeliverRequest { envelope: Some(other), ..request };
+    let request = wire::DeliverRequest {
+        envelope: Some(other),
+        ..request
+    };
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
     let answer = peer::offer(&mut client, request).await.unwrap();
     assert_eq!(answer, Answer::Refusal("id-reused".to_owned()));
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.refusals(), ["id-reused"]);
     assert_eq!(theirs.received(), [letter.id]);
 }
@@ -120,7 +168,9 @@ async fn the_same_id_with_other_bytes_is_refused_and_logged_as_such() {
 #[tokio::test]
 async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
     let (scheme, mut sender, mut recipient, before) = acquainted().await;
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
     let letter = Letter::referral().unwrap();
@@ -130,7 +180,11 @@ async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
     let seen = last_seen(&scheme, &mut recipient, &before).await;
     let request = peer::request(&mut sender, &fetched, seen).await.unwrap();
     let untouched = request.envelope.clone().unwrap();
-    let size = Ledger::read(&scheme, authority, &mut recipient).await.unwrap().entries.len();
+    let size = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap()
+        .entries
+        .len();
 
     let last = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
@@ -139,27 +193,47 @@ async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
     };
     // The header's last bytes are its commitment's.
     let changed = [
-        wire::Envelope { header: last(&untouched.header), ..untouched.clone() },
-        wire::Envelope { body: last(&untouched.body), ..untouched.clone() },
-        wire::Envelope { signature: last(&untouched.signature), ..untouched.clone() },
+        wire::Envelope {
+            header: last(&untouched.header),
+            ..untouched.clone()
+        },
+        wire::Envelope {
+            body: last(&untouched.body),
+            ..untouched.clone()
+        },
+        wire::Envelope {
+            signature: last(&untouched.signature),
+            ..untouched.clone()
+        },
     ];
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
     for envelope in changed {
-        let request = wire::DeliverRequest { envelope: Some(envelope), ..request.clone() };
+        let request = wire::DeliverRequest {
+            envelope: Some(envelope),
+            ..request.clone()
+        };
         let answer = peer::offer(&mut client, request).await.unwrap();
         assert_eq!(answer, Answer::Refusal("signature".to_owned()));
     }
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.entries.len(), size);
     // The same call untouched is accepted: it was refused for what was changed.
-    peer::offer(&mut client, request).await.unwrap().receipt().unwrap();
+    peer::offer(&mut client, request)
+        .await
+        .unwrap()
+        .receipt()
+        .unwrap();
 }
 
 /// EVI-03 to EVI-07: an authentic message whose log evidence does not prove it is refused, and logged.
 #[tokio::test]
 async fn evidence_that_proves_something_else_is_refused() {
     let (scheme, mut sender, mut recipient, before) = acquainted().await;
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
     let letter = Letter::referral().unwrap();
@@ -173,29 +247,48 @@ async fn evidence_that_proves_something_else_is_refused() {
     let evidence = good.evidence.clone().unwrap();
     let mut forged = evidence.clone();
     *forged.entry.last_mut().unwrap() ^= 1;
-    let from_start = wire::Evidence { consistency_from: 0, consistency: Vec::new(), ..evidence };
+    let from_start = wire::Evidence {
+        consistency_from: 0,
+        consistency: Vec::new(),
+        ..evidence
+    };
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
     for (evidence, reason) in [
         (of_another.evidence.unwrap(), "evidence"),
         (forged, "evidence"),
         (from_start, "last-seen-differs"),
     ] {
-        let request = wire::DeliverRequest { evidence: Some(evidence), ..good.clone() };
+        let request = wire::DeliverRequest {
+            evidence: Some(evidence),
+            ..good.clone()
+        };
         let answer = peer::offer(&mut client, request).await.unwrap();
         assert_eq!(answer, Answer::Refusal(reason.to_owned()));
     }
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.refusals(), ["evidence", "evidence"]);
-    peer::offer(&mut client, good).await.unwrap().receipt().unwrap();
+    peer::offer(&mut client, good)
+        .await
+        .unwrap()
+        .receipt()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_peer_whose_key_is_not_in_the_directory_does_not_get_a_connection() {
-    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let folder = tempfile::tempdir().unwrap();
     let stranger = key::load_or_generate(folder.path()).unwrap();
-    let request = wire::CurrentRequest { agency: authority.id.to_string() };
+    let request = wire::CurrentRequest {
+        agency: authority.id.to_string(),
+    };
     let mut client = peer::client(&authority.node, &stranger).unwrap();
     client.current(request.clone()).await.unwrap_err();
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
@@ -204,8 +297,12 @@ async fn a_peer_whose_key_is_not_in_the_directory_does_not_get_a_connection() {
 
 #[tokio::test]
 async fn a_registered_peer_offers_messages_of_its_own_agencies_only() {
-    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY, OTHER_AUTHORITY]).await.unwrap();
-    let [ngo, authority, other] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY, OTHER_AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority, other] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let letter = Letter::referral().unwrap();
     sender.send(&authority.id, &letter).await.unwrap();
@@ -221,16 +318,26 @@ async fn a_registered_peer_offers_messages_of_its_own_agencies_only() {
 
 #[tokio::test]
 async fn both_listeners_tell_a_pinned_caller_that_they_serve() {
-    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let identity = ngo.node.identity().unwrap();
     let listening = authority.node.listening().unwrap();
     for listener in [listening.peers, listening.desks] {
         let channel = peer::channel(listener, &authority.node, &identity).unwrap();
-        let reply = HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+        let reply = HealthClient::new(channel)
+            .check(HealthCheckRequest::default())
+            .await
+            .unwrap();
         assert_eq!(reply.into_inner().status(), ServingStatus::Serving);
         // Who pins another key does not get through to it.
         let channel = peer::channel(listener, &ngo.node, &identity).unwrap();
-        HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap_err();
+        HealthClient::new(channel)
+            .check(HealthCheckRequest::default())
+            .await
+            .unwrap_err();
     }
 }

@@ -13,38 +13,71 @@ use crate::search;
 
 #[tokio::test]
 async fn a_node_that_is_told_to_stop_stops_in_time_and_keeps_everything() {
-    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let letter = Letter::referral().unwrap();
     sender.send(&authority.id, &letter).await.unwrap();
-    sender.outcome(&letter.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&letter.id, Outcome::Delivered)
+        .await
+        .unwrap();
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
     let queued = Letter::referral().unwrap();
     let sealed = ends.seal(&queued, &sender.signing).unwrap();
     sender.send_sealed(sealed.into_wire()).await.unwrap();
-    let (listed, ours) = (sender.list().await.unwrap(), Ledger::read(&scheme, ngo, &mut sender).await.unwrap());
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let (listed, ours) = (
+        sender.list().await.unwrap(),
+        Ledger::read(&scheme, ngo, &mut sender).await.unwrap(),
+    );
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     // A watcher that never goes away by itself holds nothing up.
-    let _watching = recipient.desk.watch(wire::WatchRequest { after: 0 }).await.unwrap();
+    let _watching = recipient
+        .desk
+        .watch(wire::WatchRequest { after: 0 })
+        .await
+        .unwrap();
 
     for index in 0..2 {
-        assert!(scheme.node_mut(index).unwrap().stop().await.unwrap().success());
+        assert!(
+            scheme
+                .node_mut(index)
+                .unwrap()
+                .stop()
+                .await
+                .unwrap()
+                .success()
+        );
     }
     for index in 0..2 {
         scheme.node_mut(index).unwrap().start().await.unwrap();
     }
 
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     assert_eq!(sender.list().await.unwrap(), listed);
-    for (agency, officer, before) in [(ngo, &mut sender, ours), (authority, &mut recipient, theirs)] {
+    for (agency, officer, before) in [
+        (ngo, &mut sender, ours),
+        (authority, &mut recipient, theirs),
+    ] {
         let after = Ledger::read(&scheme, agency, officer).await.unwrap();
         assert_eq!(after.bytes[..before.bytes.len()], before.bytes[..]);
-        let prefix = Tree::of(after.bytes[..before.bytes.len()].iter().map(|e| leaf_hash(e)));
+        let prefix = Tree::of(
+            after.bytes[..before.bytes.len()]
+                .iter()
+                .map(|e| leaf_hash(e)),
+        );
         assert_eq!(prefix.root(), before.tree.root());
     }
     let fetched = recipient.fetch(&letter.id).await.unwrap();
@@ -52,12 +85,17 @@ async fn a_node_that_is_told_to_stop_stops_in_time_and_keeps_everything() {
     assert_eq!(truthful.form().text("idn.given_name"), Some(VALUES[0]));
     // What waited is delivered.
     authority.node.peers.set(Passage::Open);
-    sender.outcome(&queued.id, Outcome::Delivered).await.unwrap();
+    sender
+        .outcome(&queued.id, Outcome::Delivered)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_node_that_was_killed_keeps_what_it_answered() {
-    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
     let recipient_id = scheme.agencies[1].id.clone();
     let mut sent = Vec::new();
     for _ in 0..3 {
@@ -74,23 +112,35 @@ async fn a_node_that_was_killed_keeps_what_it_answered() {
     }
     let authority = &scheme.agencies[1];
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
-    let theirs = Ledger::read(&scheme, authority, &mut recipient).await.unwrap();
+    let theirs = Ledger::read(&scheme, authority, &mut recipient)
+        .await
+        .unwrap();
     assert_eq!(theirs.received(), sent);
 }
 
 #[tokio::test]
 async fn no_value_of_a_form_is_in_a_nodes_files_or_its_log_lines() {
-    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY]).await.unwrap();
-    let [ngo, authority] = &scheme.agencies[..] else { unreachable!() };
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let [ngo, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let letter = Letter::referral().unwrap();
     sender.send(&authority.id, &letter).await.unwrap();
-    recipient.outcome(&letter.id, Outcome::Received).await.unwrap();
+    recipient
+        .outcome(&letter.id, Outcome::Received)
+        .await
+        .unwrap();
     let fetched = recipient.fetch(&letter.id).await.unwrap();
     let (header, truthful) = recipient.open(&fetched).await.unwrap();
     for value in VALUES {
-        assert!(truthful.form().to_json().contains(value), "`{value}` was not sent");
+        assert!(
+            truthful.form().to_json().contains(value),
+            "`{value}` was not sent"
+        );
     }
     let answer = Letter::acknowledgement(&header).unwrap();
     recipient.send(&ngo.id, &answer).await.unwrap();

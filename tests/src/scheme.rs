@@ -8,9 +8,7 @@ use anyhow::{Context as _, Result};
 use prost::Message as _;
 use tempfile::TempDir;
 use waypost_node::clock::{Clock as _, SystemClock};
-use waypost_node::setup::{
-    AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE, REGISTRATION_FILE,
-};
+use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE, REGISTRATION_FILE};
 use waypost_proto::directory_file::{DirectoryDraft, VerifiedDirectory};
 use waypost_proto::id::{AgencyId, DeskAddress, DeskName, Fingerprint, Timestamp};
 use waypost_proto::limit;
@@ -197,14 +195,24 @@ impl Scheme {
             };
             let node = fs::read(data.join(NODE_RECORD_FILE))?;
             let node = wire::NodeRecord::decode(node.as_slice())?;
-            draft.records.extend([
-                wire::record::Record::Agency(record),
-                wire::record::Record::Node(node),
-            ].map(|record| wire::Record { record: Some(record) }));
-            draft.certificates.push(agency.key.certificate().as_bytes().to_vec());
+            draft.records.extend(
+                [
+                    wire::record::Record::Agency(record),
+                    wire::record::Record::Node(node),
+                ]
+                .map(|record| wire::Record {
+                    record: Some(record),
+                }),
+            );
+            draft
+                .certificates
+                .push(agency.key.certificate().as_bytes().to_vec());
         }
         let valid_until = at.plus(limit::DIRECTORY_VALID_SECONDS);
-        fs::write(&self.directory, draft.sign(&self.operator, at, valid_until)?)?;
+        fs::write(
+            &self.directory,
+            draft.sign(&self.operator, at, valid_until)?,
+        )?;
         Ok(())
     }
 
@@ -247,7 +255,10 @@ impl Scheme {
 }
 
 fn record(wanted: &Wanted, node: &Node, certificate: CertificateRef) -> wire::AgencyRecord {
-    let attestations: BTreeSet<_> = AgencyAttestation::ALL.iter().map(|a| a.code().to_owned()).collect();
+    let attestations: BTreeSet<_> = AgencyAttestation::ALL
+        .iter()
+        .map(|a| a.code().to_owned())
+        .collect();
     wire::AgencyRecord {
         id: wanted.id.to_owned(),
         name: wanted.id.to_owned(),
@@ -293,7 +304,8 @@ impl Agency {
     #[must_use]
     pub fn certificates(&self) -> Vec<Vec<u8>> {
         let keys = [&self.key, &self.desk].into_iter().chain(&self.officers);
-        keys.map(|key| key.certificate().as_bytes().to_vec()).collect()
+        keys.map(|key| key.certificate().as_bytes().to_vec())
+            .collect()
     }
 
     /// A signed roster with some of the officers.
@@ -311,7 +323,12 @@ impl Agency {
         let desk = Desk {
             role: self.role,
             certificate: CertificateRef::of(self.desk.certificate()),
-            encryption_key: *self.desk.certificate().encryption_keys().last().context("a subkey")?,
+            encryption_key: *self
+                .desk
+                .certificate()
+                .encryption_keys()
+                .last()
+                .context("a subkey")?,
             attestations: [DeskAttestation::Vetted, DeskAttestation::ChildSpecialist].into(),
         };
         let listed = |index: &usize| {

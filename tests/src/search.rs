@@ -19,7 +19,9 @@ pub fn files_with(folder: &Path, texts: &[&str]) -> Result<Vec<(PathBuf, String)
         }
         let bytes = fs::read(&path)?;
         for text in texts {
-            let holds = bytes.windows(text.len()).any(|window| window == text.as_bytes());
+            let holds = bytes
+                .windows(text.len())
+                .any(|window| window == text.as_bytes());
             if holds {
                 found.push((path.clone(), (*text).to_owned()));
             }

@@ -68,7 +68,9 @@ pub enum Broken {
 #[must_use]
 pub fn tracer(output: &Path) -> Vec<OsString> {
     const CALLS: &str = "trace=fsync,fdatasync,sync_file_range,write,writev,pwrite64,pwritev,read,readv,recvfrom,recvmsg,sendto,sendmsg";
-    let words = ["strace", "-D", "-f", "-yy", "-tt", "-e", CALLS, "-s", "0", "-o"];
+    let words = [
+        "strace", "-D", "-f", "-yy", "-tt", "-e", CALLS, "-s", "0", "-o",
+    ];
     let words = words.map(OsString::from).into_iter();
     words.chain([output.as_os_str().to_owned()]).collect()
 }
@@ -124,7 +126,9 @@ fn call(text: &str, number: usize) -> Option<Call> {
 }
 
 fn result(text: &str) -> Option<u64> {
-    let (_, result) = text.rsplit_once(") = ").or_else(|| text.rsplit_once(" = "))?;
+    let (_, result) = text
+        .rsplit_once(") = ")
+        .or_else(|| text.rsplit_once(" = "))?;
     result.split_whitespace().next()?.parse().ok()
 }
 
@@ -133,7 +137,10 @@ fn is_sync(call: &Call) -> bool {
 }
 
 fn is_read(call: &Call) -> bool {
-    matches!(call.name.as_str(), "read" | "readv" | "recvfrom" | "recvmsg")
+    matches!(
+        call.name.as_str(),
+        "read" | "readv" | "recvfrom" | "recvmsg"
+    )
 }
 
 fn is_write(call: &Call) -> bool {
@@ -150,7 +157,10 @@ pub fn exchanges(calls: &[Call], listener: SocketAddr) -> Vec<Exchange> {
     let ours = format!("[{listener}->");
     let mut waiting: HashMap<&str, (u64, usize)> = HashMap::new();
     let mut found = Vec::new();
-    for call in calls.iter().filter(|c| c.on.starts_with("TCP") && c.on.contains(&ours)) {
+    for call in calls
+        .iter()
+        .filter(|c| c.on.starts_with("TCP") && c.on.contains(&ours))
+    {
         let bytes = call.result.unwrap_or(0);
         let (asked_bytes, asked) = waiting.entry(&call.on).or_default();
         if is_read(call) && bytes > 0 {
@@ -216,10 +226,12 @@ mod tests {
     const ASKED: &str = "7 10:00:00.000001 recvfrom(9<TCP:[127.0.0.1:80->127.0.0.1:90]>, \"\"..., 8192, 0, NULL, NULL) = 5000";
     const WINDOW: &str = "7 10:00:00.000002 sendto(9<TCP:[127.0.0.1:80->127.0.0.1:90]>, \"\"..., 35, 0, NULL, 0) = 35";
     const VAULT_SYNC: &str = "8 10:00:00.000003 fdatasync(5</data/vault.slots>) = 0";
-    const STORE_WRITE: &str = "8 10:00:00.000004 pwrite64(4</data/store/db>, \"\"..., 9000, 0) = 9000";
+    const STORE_WRITE: &str =
+        "8 10:00:00.000004 pwrite64(4</data/store/db>, \"\"..., 9000, 0) = 9000";
     const SYNC_STARTS: &str = "8 10:00:00.000005 fdatasync(4</data/store/db> <unfinished ...>";
     const SYNC_ENDS: &str = "8 10:00:00.000007 <... fdatasync resumed>) = 0";
-    const ANSWER: &str = "7 10:00:00.000008 writev(9<TCP:[127.0.0.1:80->127.0.0.1:90]>, [], 2) = 900";
+    const ANSWER: &str =
+        "7 10:00:00.000008 writev(9<TCP:[127.0.0.1:80->127.0.0.1:90]>, [], 2) = 900";
 
     fn check(lines: &[&str]) -> Result<usize, Broken> {
         durable_before_answered(
@@ -232,21 +244,50 @@ mod tests {
 
     #[test]
     fn an_answer_after_both_syncs_passes() {
-        let lines = [ASKED, WINDOW, VAULT_SYNC, STORE_WRITE, SYNC_STARTS, SYNC_ENDS, ANSWER];
+        let lines = [
+            ASKED,
+            WINDOW,
+            VAULT_SYNC,
+            STORE_WRITE,
+            SYNC_STARTS,
+            SYNC_ENDS,
+            ANSWER,
+        ];
         assert_eq!(check(&lines), Ok(1));
     }
 
     #[test]
     fn an_answer_before_the_stores_sync_has_returned_is_caught() {
-        let lines = [ASKED, VAULT_SYNC, STORE_WRITE, SYNC_STARTS, ANSWER, SYNC_ENDS];
+        let lines = [
+            ASKED,
+            VAULT_SYNC,
+            STORE_WRITE,
+            SYNC_STARTS,
+            ANSWER,
+            SYNC_ENDS,
+        ];
         assert_eq!(check(&lines), Err(Broken::Store { answered: 4 }));
-        let lines = [ASKED, VAULT_SYNC, STORE_WRITE, ANSWER, SYNC_STARTS, SYNC_ENDS];
+        let lines = [
+            ASKED,
+            VAULT_SYNC,
+            STORE_WRITE,
+            ANSWER,
+            SYNC_STARTS,
+            SYNC_ENDS,
+        ];
         assert_eq!(check(&lines), Err(Broken::Store { answered: 3 }));
     }
 
     #[test]
     fn a_sync_that_started_before_the_write_does_not_count() {
-        let lines = [ASKED, VAULT_SYNC, SYNC_STARTS, SYNC_ENDS, STORE_WRITE, ANSWER];
+        let lines = [
+            ASKED,
+            VAULT_SYNC,
+            SYNC_STARTS,
+            SYNC_ENDS,
+            STORE_WRITE,
+            ANSWER,
+        ];
         assert_eq!(check(&lines), Err(Broken::Store { answered: 5 }));
     }
 
@@ -259,7 +300,14 @@ mod tests {
 
     #[test]
     fn a_store_that_is_written_before_the_vault_is_synced_is_caught() {
-        let lines = [ASKED, STORE_WRITE, VAULT_SYNC, SYNC_STARTS, SYNC_ENDS, ANSWER];
+        let lines = [
+            ASKED,
+            STORE_WRITE,
+            VAULT_SYNC,
+            SYNC_STARTS,
+            SYNC_ENDS,
+            ANSWER,
+        ];
         assert_eq!(check(&lines), Err(Broken::Vault { answered: 5 }));
         let lines = [ASKED, STORE_WRITE, SYNC_STARTS, SYNC_ENDS, ANSWER];
         assert_eq!(check(&lines), Err(Broken::Vault { answered: 4 }));
@@ -267,6 +315,9 @@ mod tests {
 
     #[test]
     fn a_trace_without_a_message_proves_nothing() {
-        assert_eq!(check(&[VAULT_SYNC, STORE_WRITE, SYNC_STARTS, SYNC_ENDS]), Err(Broken::Nothing));
+        assert_eq!(
+            check(&[VAULT_SYNC, STORE_WRITE, SYNC_STARTS, SYNC_ENDS]),
+            Err(Broken::Nothing)
+        );
     }
 }

@@ -14,10 +14,7 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The probe's own error; after [`DEADLINE`], that `what` did not happen.
-pub async fn until<T>(
-    what: &str,
-    mut probe: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub async fn until<T>(what: &str, mut probe: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let started = Instant::now();
     while started.elapsed() < DEADLINE {
         if let Some(value) = probe().await? {
