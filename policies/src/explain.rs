@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use waypost_proto::draft::{Minimisation, Reason};
+use waypost_proto::draft::Minimisation;
 use waypost_proto::manifest::Facts;
 use waypost_proto::vocabulary::{
     AgencyAttestation, ConsentState, DeskAttestation, LegalBasis, MinorStatus, Part, Purpose, Role,
@@ -120,11 +120,12 @@ pub fn parts(judge: &Judge, facts: &Facts, parts: &BTreeSet<Part>) -> Explanatio
 /// Explains a minimisation by the judge that decided it: every part that the draft held or leaked.
 #[must_use]
 pub fn minimisation(judge: &Judge, outcome: &Minimisation) -> Explanation {
+    let ceiling = outcome.minimised.kind().ceiling();
     let outside_kind: BTreeSet<Part> = outcome
         .withheld
         .iter()
-        .filter(|w| w.reason == Reason::KindCeiling)
         .map(|w| w.part)
+        .filter(|part| !ceiling.contains(part))
         .collect();
     let shared = outcome.shared.iter().map(|s| s.part);
     let withheld = outcome.withheld.iter().map(|w| w.part);
