@@ -197,31 +197,41 @@ async fn deliver(
     results: &mut Results,
 ) -> Result<Vec<wire::Evidence>> {
     let (ngo, authority) = (scheme.agency_at(0)?, scheme.agency_at(1)?);
-    let mut watcher = Officer::of(scheme, ngo).await?;
     let count = sealed.len();
-    let after = ledger::Ledger::read(scheme, ngo, &mut watcher)
-        .await?
-        .tree
-        .size()
-        - 1;
-    let mut events = watcher
-        .desk
-        .watch(wire::WatchRequest { after })
-        .await?
-        .into_inner();
     let mut shares: Vec<Vec<wire::Envelope>> = vec![Vec::new(); options.officers];
     for (index, envelope) in sealed.into_iter().enumerate() {
-        shares
-            .get_mut(index % options.officers)
-            .context("a share")?
-            .push(envelope);
+        let share = shares.get_mut(index % options.officers);
+        share.context("a share")?.push(envelope);
     }
     let mut officers = Vec::new();
     for share in shares {
         officers.push((Officer::of(scheme, ngo).await?, share));
     }
+    let watcher = Officer::of(scheme, ngo).await?;
     let before = (processor_time(&ngo.node)?, processor_time(&authority.node)?);
     let started = Instant::now();
+    let submitted = async {
+        let evidence = submit(officers).await?;
+        anyhow::Ok((evidence, started.elapsed()))
+    };
+    let delivered = async {
+        wait_for_delivery(watcher, count).await?;
+        anyhow::Ok(started.elapsed())
+    };
+    let ((evidence, submitted), delivered) = tokio::try_join!(submitted, delivered)?;
+    let after = (processor_time(&ngo.node)?, processor_time(&authority.node)?);
+    let rate = |took: Duration| as_number(count) / took.as_secs_f64();
+    results.add("submitted", rate(submitted), "messages/s");
+    results.add("delivered", rate(delivered), "messages/s");
+    let cost = |from: f64, to: f64| (to - from) * 1e6 / as_number(count);
+    let (sender, recipient) = (cost(before.0, after.0), cost(before.1, after.1));
+    results.add("sender's node: processor time", sender, "us/message");
+    results.add("recipient's node: processor time", recipient, "us/message");
+    Ok(evidence)
+}
+
+/// Every officer submits their share, one message after the other.
+async fn submit(officers: Vec<(Officer, Vec<wire::Envelope>)>) -> Result<Vec<wire::Evidence>> {
     let mut submitting = JoinSet::new();
     for (mut officer, share) in officers {
         submitting.spawn(async move {
@@ -232,46 +242,22 @@ async fn deliver(
             anyhow::Ok(evidence)
         });
     }
-    let submitted = async {
-        let all = submitting.join_all().await;
-        let took = started.elapsed();
-        let evidence = all.into_iter().collect::<Result<Vec<_>>>()?.concat();
-        anyhow::Ok((evidence, took))
-    };
-    let delivered = async {
-        let mut done = BTreeSet::new();
-        while done.len() < count {
-            let event = events.message().await?.context("the watch ended")?;
-            if event.outcome() == Outcome::Delivered {
-                done.insert(event.message_id);
-            }
+    let all = submitting.join_all().await;
+    Ok(all.into_iter().collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Returns when the log says of `count` messages that they are delivered, besides the first one.
+async fn wait_for_delivery(mut watcher: Officer, count: usize) -> Result<()> {
+    let request = wire::WatchRequest { after: 0 };
+    let mut events = watcher.desk.watch(request).await?.into_inner();
+    let mut done = BTreeSet::new();
+    while done.len() <= count {
+        let event = events.message().await?.context("the watch ended")?;
+        if event.outcome() == Outcome::Delivered {
+            done.insert(event.message_id);
         }
-        anyhow::Ok(started.elapsed())
-    };
-    let ((evidence, submitted), delivered) = tokio::try_join!(submitted, delivered)?;
-    let after = (processor_time(&ngo.node)?, processor_time(&authority.node)?);
-    results.add(
-        "submitted",
-        as_number(count) / submitted.as_secs_f64(),
-        "messages/s",
-    );
-    results.add(
-        "delivered",
-        as_number(count) / delivered.as_secs_f64(),
-        "messages/s",
-    );
-    let cost = |from: f64, to: f64| (to - from) * 1e6 / as_number(count);
-    results.add(
-        "sender's node: processor time",
-        cost(before.0, after.0),
-        "us/message",
-    );
-    results.add(
-        "recipient's node: processor time",
-        cost(before.1, after.1),
-        "us/message",
-    );
-    Ok(evidence)
+    }
+    Ok(())
 }
 
 /// Seconds of processor time that a node has used, in user and system mode.

@@ -241,7 +241,7 @@ fn each_engine_is_named_in_its_own_place_only() {
 fn names(text: &str, engine: &str) -> bool {
     text.lines().any(|line| {
         line.match_indices(engine).any(|(at, _)| {
-            let before = line[..at].chars().next_back();
+            let before = line.get(..at).and_then(|before| before.chars().next_back());
             before.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
         })
     })
