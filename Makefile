@@ -16,8 +16,10 @@ interop: build
 	target/debug/waypost demo --keep target/interop > target/interop.log
 	scripts/interop target/interop
 
+# Two nodes in two processes; `BENCH="--messages 1000 --json"` changes what is measured and printed.
 bench: prerequisites
-	cargo bench --workspace --locked
+	cargo build --workspace --release --locked
+	cargo bench --workspace --locked --bench delivery -- $(BENCH)
 
 build: prerequisites
 	cargo build --workspace --locked

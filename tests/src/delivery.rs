@@ -25,49 +25,24 @@ async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_pr
     let (_, entry) = ledger::prove(&submitted, &ledger::record(&scheme, ngo).unwrap()).unwrap();
     assert!(matches!(entry.event, Event::Submitted(_)));
 
-    recipient
-        .outcome(&referral.id, Outcome::Received)
-        .await
-        .unwrap();
-    let fetched = recipient.fetch(&referral.id).await.unwrap();
-    let (header, truthful) = recipient.open(&fetched).await.unwrap();
+    let (header, truthful) = recipient.receive(&referral.id).await.unwrap();
     assert_eq!(header.kind, Kind::ReferralNrm);
     assert_eq!(truthful.form().text("idn.given_name"), Some("Zelphinora"));
 
     let acknowledgement = Letter::acknowledgement(&header).unwrap();
-    recipient.send(&ngo.id, &acknowledgement).await.unwrap();
-    sender
-        .outcome(&acknowledgement.id, Outcome::Received)
-        .await
-        .unwrap();
-    let fetched = sender.fetch(&acknowledgement.id).await.unwrap();
-    let (answer, _) = sender.open(&fetched).await.unwrap();
+    recipient.deliver(&ngo.id, &acknowledgement).await.unwrap();
+    let (answer, _) = sender.receive(&acknowledgement.id).await.unwrap();
     assert_eq!(answer.in_reply_to, Some(referral.id));
 
     let reply = Letter::reply(&answer).unwrap();
-    sender.send(&authority.id, &reply).await.unwrap();
-    recipient
-        .outcome(&reply.id, Outcome::Received)
-        .await
-        .unwrap();
-    let fetched = recipient.fetch(&reply.id).await.unwrap();
-    let (_, truthful) = recipient.open(&fetched).await.unwrap();
-    assert!(
-        truthful
-            .form()
-            .text("note")
-            .unwrap()
-            .contains("hawthornlike")
-    );
+    sender.deliver(&authority.id, &reply).await.unwrap();
+    let (_, truthful) = recipient.receive(&reply.id).await.unwrap();
+    let note = truthful.form().text("note").unwrap();
+    assert!(note.contains("hawthornlike"));
 
     // The receipt is the recipient's own entry, proved in its log.
     sender
         .outcome(&referral.id, Outcome::Delivered)
-        .await
-        .unwrap();
-    sender.outcome(&reply.id, Outcome::Delivered).await.unwrap();
-    recipient
-        .outcome(&acknowledgement.id, Outcome::Delivered)
         .await
         .unwrap();
     let receipt = sender

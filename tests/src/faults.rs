@@ -20,11 +20,7 @@ async fn a_message_whose_receipt_was_lost_is_offered_again_and_logged_once() {
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let before = Letter::referral().unwrap();
-    sender.send(&authority.id, &before).await.unwrap();
-    sender
-        .outcome(&before.id, Outcome::Delivered)
-        .await
-        .unwrap();
+    sender.deliver(&authority.id, &before).await.unwrap();
 
     // The connection stands; from here on no answer comes back over it.
     authority.node.peers.set(Passage::NoAnswers);
@@ -66,11 +62,7 @@ async fn a_sender_that_crashed_before_the_receipt_offers_again_and_the_message_i
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let before = Letter::referral().unwrap();
-    sender.send(&authority.id, &before).await.unwrap();
-    sender
-        .outcome(&before.id, Outcome::Delivered)
-        .await
-        .unwrap();
+    sender.deliver(&authority.id, &before).await.unwrap();
 
     authority.node.peers.set(Passage::NoAnswers);
     let letter = Letter::referral().unwrap();

@@ -36,6 +36,8 @@ mod durability;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod logins;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod restart;

@@ -184,6 +184,26 @@ impl Officer {
         }
     }
 
+    /// Sends a letter and waits until this agency's log says that it is delivered.
+    ///
+    /// # Errors
+    /// As [`Self::send`]; when it is not delivered in time.
+    pub async fn deliver(&mut self, recipient: &AgencyId, letter: &Letter) -> Result<()> {
+        self.send(recipient, letter).await?;
+        self.outcome(&letter.id, Outcome::Delivered).await?;
+        Ok(())
+    }
+
+    /// Waits for a message, fetches it and opens it.
+    ///
+    /// # Errors
+    /// When it does not come in time, or does not verify.
+    pub async fn receive(&mut self, id: &MessageId) -> Result<(Header, Truthful)> {
+        self.outcome(id, Outcome::Received).await?;
+        let fetched = self.fetch(id).await?;
+        self.open(&fetched).await
+    }
+
     /// Every message of the agency.
     ///
     /// # Errors

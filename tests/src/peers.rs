@@ -25,11 +25,7 @@ async fn acquainted() -> (Scheme, Officer, Officer, Letter) {
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let recipient = Officer::of(&scheme, authority).await.unwrap();
     let letter = Letter::referral().unwrap();
-    sender.send(&authority.id, &letter).await.unwrap();
-    sender
-        .outcome(&letter.id, Outcome::Delivered)
-        .await
-        .unwrap();
+    sender.deliver(&authority.id, &letter).await.unwrap();
     (scheme, sender, recipient, letter)
 }
 

@@ -1,6 +1,5 @@
 //! Stopping, starting, and what is kept.
 
-use waypost_proto::merkle::{Tree, leaf_hash};
 use waypost_proto::openpgp::Suite;
 use waypost_proto::wire::{self, Outcome};
 
@@ -22,11 +21,7 @@ async fn a_node_that_is_told_to_stop_stops_in_time_and_keeps_everything() {
     let mut sender = Officer::of(&scheme, ngo).await.unwrap();
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let letter = Letter::referral().unwrap();
-    sender.send(&authority.id, &letter).await.unwrap();
-    sender
-        .outcome(&letter.id, Outcome::Delivered)
-        .await
-        .unwrap();
+    sender.deliver(&authority.id, &letter).await.unwrap();
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
     let queued = Letter::referral().unwrap();
@@ -47,15 +42,8 @@ async fn a_node_that_is_told_to_stop_stops_in_time_and_keeps_everything() {
         .unwrap();
 
     for index in 0..2 {
-        assert!(
-            scheme
-                .node_mut(index)
-                .unwrap()
-                .stop()
-                .await
-                .unwrap()
-                .success()
-        );
+        let ended = scheme.node_mut(index).unwrap().stop().await.unwrap();
+        assert!(ended.success(), "{ended}");
     }
     for index in 0..2 {
         scheme.node_mut(index).unwrap().start().await.unwrap();
@@ -72,13 +60,7 @@ async fn a_node_that_is_told_to_stop_stops_in_time_and_keeps_everything() {
         (authority, &mut recipient, theirs),
     ] {
         let after = Ledger::read(&scheme, agency, officer).await.unwrap();
-        assert_eq!(after.bytes[..before.bytes.len()], before.bytes[..]);
-        let prefix = Tree::of(
-            after.bytes[..before.bytes.len()]
-                .iter()
-                .map(|e| leaf_hash(e)),
-        );
-        assert_eq!(prefix.root(), before.tree.root());
+        assert!(after.bytes.starts_with(&before.bytes));
     }
     let fetched = recipient.fetch(&letter.id).await.unwrap();
     let (_, truthful) = recipient.open(&fetched).await.unwrap();

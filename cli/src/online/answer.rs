@@ -94,6 +94,9 @@ pub(crate) async fn reply(wanted: &Reply, context: &Context) -> Result<Output, F
     if text.is_empty() {
         return Err(Failure::invalid("the text is empty").because("nothing was sent"));
     }
+    context.note(
+        "A reply is a note between professionals. No rule reads it: write nothing about the person in it.",
+    );
     let mut session = Session::open(context).await?;
     let items = mail::list(&mut session.client, None).await?;
     let item = mail::find(&items, wanted.message.as_str())?;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use waypost_policies::{Bundle, Judge, RecipientDesk, Rules, SenderFacts, Zone};
-use waypost_proto::catalogue::Catalogue;
+use waypost_proto::catalogue::{Catalogue, Shape};
 use waypost_proto::draft::{Minimisation, Reason, Shared, Withheld};
 use waypost_proto::id::{AgencyId, DeskName, Digest};
+use waypost_proto::kind::Kind;
 use waypost_proto::limit;
 use waypost_proto::manifest::Versions;
 use waypost_proto::party::Party;
@@ -158,6 +159,8 @@ pub(crate) struct Going {
     path: &'static str,
     label: &'static str,
     part: &'static str,
+    /// Whether people wrote it in their own words, which no rule reads.
+    free_text: bool,
     rules: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
@@ -220,6 +223,18 @@ impl Selection {
         if categories.is_empty() {
             page.item("nothing");
         }
+        let free: Vec<&str> = self
+            .shared
+            .iter()
+            .filter(|g| g.free_text)
+            .map(|g| g.label)
+            .collect();
+        if !free.is_empty() {
+            page.warning(&format!(
+                "Read these once more before they go. No rule reads free text; whatever stands there is sent: {}",
+                free.join("; ")
+            ));
+        }
         if self.withheld.is_empty() {
             return;
         }
@@ -268,11 +283,37 @@ fn words(name: &str, code: Option<&str>) -> String {
     format!("{name} ({label})")
 }
 
+/// Parts whose text fields invite sentences about the person, rather than names and addresses.
+const SENTENCES: &[Part] = &[
+    Part::FamRest,
+    Part::HltUrgent,
+    Part::HltRest,
+    Part::OffCompelled,
+    Part::CnsRest,
+    Part::CnsRefusal,
+    Part::RskPlan,
+    Part::RskRest,
+    Part::ExpNotify,
+    Part::ExpRest,
+    Part::Ned,
+];
+
+/// Whether the referral's field at `path` may hold sentences.
+fn is_free_text(path: &str) -> bool {
+    let fields = Catalogue::current()
+        .ok()
+        .and_then(|c| c.form(Kind::ReferralNrm).ok());
+    fields.and_then(|f| f.field(path)).is_some_and(|field| {
+        matches!(field.shape(), Shape::Text { .. }) && SENTENCES.contains(&field.part())
+    })
+}
+
 fn going(shared: &Shared) -> Going {
     Going {
         path: shared.path,
         label: shared.label,
         part: shared.part.code(),
+        free_text: is_free_text(shared.path),
         rules: shared.rules.clone(),
         code: shared.code.clone(),
     }
