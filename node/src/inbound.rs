@@ -146,6 +146,10 @@ impl Offer {
         now: Timestamp,
     ) -> Result<u64, Stop> {
         let id = message.header().message_id;
+        // The same bytes may have been accepted while this offer was being checked.
+        if let Some(position) = self.known(node)? {
+            return Ok(position);
+        }
         let reused = node.message(&self.agency.id, &id)?.is_some()
             || node
                 .store
