@@ -223,3 +223,6 @@ pub enum Receipt {
     /// It came too late, and was never accepted.
     Tombstone,
 }
+
+#[cfg(test)]
+mod tests;
