@@ -187,8 +187,13 @@ impl Desk for DeskService {
         let envelope = request
             .envelope
             .ok_or_else(|| Status::invalid_argument("no envelope"))?;
-        let subject = SubjectRef::try_from(request.subject_ref.as_slice())
-            .map_err(|_| Status::invalid_argument("subject_ref: not 16 bytes"))?;
+        let subject = match request.subject_ref.as_slice() {
+            [] => None,
+            bytes => Some(
+                SubjectRef::try_from(bytes)
+                    .map_err(|_| Status::invalid_argument("subject_ref: not 16 bytes"))?,
+            ),
+        };
         let result = match outbound::submit(
             &self.node,
             &acting.agency,

@@ -29,7 +29,7 @@ pub async fn submit(
     agency: &Arc<Agency>,
     officer: &Fingerprint,
     envelope: wire::Envelope,
-    subject: SubjectRef,
+    subject: Option<SubjectRef>,
 ) -> Result<wire::Evidence, Stop> {
     let received = Received::decode(envelope).map_err(|e| Stop::refuse(e.reason(), e))?;
     let header = received.header();
@@ -41,6 +41,12 @@ pub async fn submit(
     }
     if let Some(position) = known(node, agency, &received)? {
         return prove(node, &agency.id, position);
+    }
+    if header.kind.opens_case() && subject.is_none() {
+        return Err(Stop::refuse(
+            Reason::Malformed,
+            "a message that opens a case names the person's file",
+        ));
     }
     if node.is_degraded(agency) {
         return Err(Stop::refuse(
@@ -95,7 +101,7 @@ async fn commit(
     agency: &Arc<Agency>,
     permitted: Permitted<Authenticated>,
     sides: Sides,
-    subject: SubjectRef,
+    subject: Option<SubjectRef>,
 ) -> Result<u64, Stop> {
     let owner = Arc::clone(agency);
     let directory = node.directory().head().version();
@@ -156,10 +162,12 @@ async fn commit(
             tx.put(last, number.to_be_bytes().to_vec())?;
             let place = record::outbox_item(&owner.id, counterpart, LANE, number);
             tx.put(place, header.message_id.as_bytes().to_vec())?;
-            tx.put(
-                record::subject_case(&owner.id, &subject, &header.case_id),
-                Vec::new(),
-            )?;
+            if let Some(subject) = subject {
+                tx.put(
+                    record::subject_case(&owner.id, &subject, &header.case_id),
+                    Vec::new(),
+                )?;
+            }
             Ok(position)
         })
         .await?;

@@ -41,8 +41,8 @@ pub mod merkle;
 pub mod note;
 
 pub mod checkpoint;
-pub mod tlog_proof;
 pub mod tiles;
+pub mod tlog_proof;
 
 pub mod entry;
 

@@ -44,7 +44,7 @@ impl Report for Demo {
         }
         match &self.kept {
             Some(folder) => page.next_steps(&[
-                format!("look around in `{folder}`; its README of formats is proto/spec"),
+                format!("look around in `{folder}`; proto/spec tells the formats"),
                 "prove the policies: waypost policy prove".to_owned(),
             ]),
             None => page.next_steps(&[

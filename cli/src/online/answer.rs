@@ -177,8 +177,7 @@ pub(crate) async fn answer(
         recipient: &theirs.party,
         suite: theirs.head.suite(),
     };
-    let subject = send::new_subject()?;
-    send::seal_and_submit(session, &minimisation.minimised, addressing, ends, subject).await
+    send::seal_and_submit(session, &minimisation.minimised, addressing, ends, None).await
 }
 
 /// How many messages of the item's case this side holds.

@@ -8,6 +8,7 @@ use waypost_proto::entry::Entry;
 use waypost_proto::id::{Digest, MessageId};
 use waypost_proto::merkle;
 use waypost_proto::note::Verifier;
+use waypost_proto::tiles::{TileFile, Tiler, TilesError};
 use waypost_proto::wire::{self, log_entry::Event};
 
 use super::call;
@@ -454,19 +455,36 @@ async fn export(wanted: &ExportLog, context: &Context) -> Result<Output, Failure
     let entries = log_files::entries_folder(folder);
     prepare(folder, &entries)?;
     let mut mirror = Mirror::empty();
+    let mut tiler = Tiler::new();
     own_log::replay(&mut session, &mut mirror, &signed, |index, bytes, _| {
+        write_tiles(folder, tiler.push(bytes))?;
         write_new_file(&entries.join(log_files::entry_name(index)), bytes)
     })
     .await?;
+    write_tiles(folder, tiler.finish(&signed))?;
     let verifier = own_log::verifier(session.record()?, session.now)?;
     write_new_file(&folder.join("vkey"), format!("{verifier}\n").as_bytes())?;
-    write_new_file(&folder.join("checkpoint"), signed.as_bytes())?;
     own_log::check_consistent(&mut session, &signed).await?;
     Ok(Output::of(&Exported {
         folder: folder.clone(),
         size: signed.size(),
         root: signed.root().to_string(),
     }))
+}
+
+/// Tiles, entry bundles and the checkpoint, where C2SP tlog-tiles has them below a log's prefix.
+fn write_tiles(folder: &Path, tiles: Result<Vec<TileFile>, TilesError>) -> Result<(), Failure> {
+    let failed = |e: &dyn std::error::Error| {
+        Failure::error(format!("`{}` cannot be written", folder.display())).caused_by(e)
+    };
+    for tile in tiles.map_err(|e| failed(&e))? {
+        let path = folder.join(&tile.path);
+        if let Some(above) = path.parent() {
+            fs::create_dir_all(above).map_err(|e| failed(&e))?;
+        }
+        write_new_file(&path, &tile.bytes)?;
+    }
+    Ok(())
 }
 
 /// Makes the folders, in an empty or absent one.

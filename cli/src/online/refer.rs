@@ -156,7 +156,7 @@ pub(crate) async fn run(wanted: Refer, context: &Context) -> Result<Output, Fail
         &minimisation.minimised,
         addressing,
         ends,
-        subject,
+        Some(subject),
     )
     .await?;
     referral.subject = Some(subject.to_string());

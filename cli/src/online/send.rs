@@ -117,7 +117,7 @@ pub(crate) async fn seal_and_submit(
     minimised: &Minimised,
     addressing: Addressing,
     ends: Ends<'_>,
-    subject: SubjectRef,
+    subject: Option<SubjectRef>,
 ) -> Result<Sent, Failure> {
     check_officer(session, ends.sender, &addressing.sender)?;
     let to = addressing.recipient.to_string();
@@ -143,7 +143,7 @@ pub(crate) async fn seal_and_submit(
     let facts = checked(session, &envelope, ends)?;
     let request = wire::SubmitRequest {
         envelope: Some(envelope),
-        subject_ref: subject.as_bytes().to_vec(),
+        subject_ref: subject.map_or_else(Vec::new, |s| s.as_bytes().to_vec()),
     };
     let reply = call::answer(session.client.submit(request))
         .await
