@@ -52,6 +52,16 @@ impl Agency {
         Arc::clone(&self.own.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Puts the same chain in force under another record of the directory. No roster comes between.
+    pub(crate) fn renew_own<E>(
+        &self,
+        renew: impl FnOnce(&Party) -> Result<Party, E>,
+    ) -> Result<(), E> {
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        *own = Arc::new(renew(&own)?);
+        Ok(())
+    }
+
     /// Puts a newer chain in force. Its acceptance is in the log before.
     pub(crate) fn replace_own(&self, own: Party) {
         *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);

@@ -13,7 +13,7 @@ use waypost_proto::case::Direction;
 use waypost_proto::directory::AgencyRecord;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::evidence::{EvidenceError, Proved};
-use waypost_proto::id::{AgencyId, Digest, NodeId, Timestamp};
+use waypost_proto::id::{AgencyId, Digest, MessageId, NodeId, Timestamp};
 use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
@@ -40,7 +40,7 @@ pub async fn deliver(
             return Err(stop);
         }
     };
-    if let Some(position) = offer.known(node)? {
+    if let Known::Same(position) = offer.known(node)? {
         return node.evidence(&offer.agency.id, position, offer.seen_by_sender);
     }
     let directory = node.directory();
@@ -81,6 +81,16 @@ pub async fn deliver(
     }
 }
 
+/// What is known of a message's id.
+enum Known {
+    /// Nothing.
+    New,
+    /// The same bytes were decided by the entry at this position.
+    Same(u64),
+    /// Other bytes.
+    Other,
+}
+
 /// A message offered by the node that the directory names for its sender.
 struct Offer {
     agency: Arc<Agency>,
@@ -116,26 +126,33 @@ impl Offer {
         })
     }
 
-    /// The position of the entry that answers the same bytes, if they were decided before.
-    fn known(&self, node: &Node) -> Result<Option<u64>, Stop> {
+    /// What was decided before about this id.
+    fn known(&self, node: &Node) -> Result<Known, Stop> {
         let id = self.received.header().message_id;
         if let Some(stored) = node.message(&self.agency.id, &id)? {
             let same = !stored.outgoing
                 && stored.header_digest == self.received.header_digest()
                 && stored.body_digest == self.received.body_digest();
-            return Ok(same.then_some(stored.position));
+            return Ok(if same {
+                Known::Same(stored.position)
+            } else {
+                Known::Other
+            });
         }
-        let tombstone = node.store.get(&record::tombstone(&self.agency.id, &id))?;
-        match tombstone
-            .as_deref()
-            .map(record::Tombstone::decode)
-            .transpose()?
-        {
-            Some(tombstone) if tombstone.header_digest == self.received.header_digest() => {
-                Ok(Some(tombstone.position))
-            }
-            _ => Ok(None),
-        }
+        let stored = node.store.get(&record::tombstone(&self.agency.id, &id))?;
+        Ok(
+            match stored
+                .as_deref()
+                .map(record::Tombstone::decode)
+                .transpose()?
+            {
+                None => Known::New,
+                Some(tombstone) if tombstone.header_digest == self.received.header_digest() => {
+                    Known::Same(tombstone.position)
+                }
+                Some(_) => Known::Other,
+            },
+        )
     }
 
     async fn accept(
@@ -146,17 +163,13 @@ impl Offer {
         now: Timestamp,
     ) -> Result<u64, Stop> {
         let id = message.header().message_id;
-        // The same bytes may have been accepted while this offer was being checked.
-        if let Some(position) = self.known(node)? {
-            return Ok(position);
-        }
-        let reused = node.message(&self.agency.id, &id)?.is_some()
-            || node
-                .store
-                .get(&record::tombstone(&self.agency.id, &id))?
-                .is_some();
-        if reused {
-            return Err(Stop::refuse(Reason::IdReused, "id known with other bytes"));
+        match self.known(node)? {
+            Known::New => {}
+            // The same bytes, offered twice at once: the other offer was faster.
+            Known::Same(position) => return Ok(position),
+            Known::Other => {
+                return Err(Stop::refuse(Reason::IdReused, "id known with other bytes"));
+            }
         }
         let origin = self.evidence(node, &message, now)?;
         if message.check_not_expired(now).is_err() {
@@ -234,15 +247,7 @@ impl Offer {
                     )));
                 }
                 origin.check_unchanged(tx, &owner.id, &sender)?;
-                if tx
-                    .get(&record::message(&owner.id, &header.message_id))?
-                    .is_some()
-                {
-                    return Err(Abort::Rejected(Stop::refuse(
-                        Reason::Busy,
-                        "the same message is being received",
-                    )));
-                }
+                check_undecided(tx, &owner.id, &header.message_id)?;
                 let last = record::last_accepted(&owner.id, &sender, LANE);
                 if origin.submitted.number <= accept::number(tx, &last)? {
                     return Err(Abort::Rejected(Stop::refuse(
@@ -278,6 +283,7 @@ impl Offer {
             .run(&self.agency.id, move |tx| {
                 origin.check_unchanged(tx, &owner, &sender)?;
                 let header = message.header();
+                check_undecided(tx, &owner, &header.message_id)?;
                 let position = tx.append(Event::Expired(wire::Expired {
                     message_id: header.message_id.as_bytes().to_vec(),
                     sender_agency: sender.to_string(),
@@ -298,6 +304,23 @@ impl Offer {
             .await?;
         tracing::info!(agency = %self.agency.id, counterpart = %self.sender.id, "came too late");
         Ok(committed.value)
+    }
+}
+
+/// INVARIANT (decided once): an id is received or entombed, never both and never twice. Offers of it
+/// that cross ask again, and are answered by the entry of the one that was faster.
+fn check_undecided(
+    tx: &mut crate::sequencer::Tx<'_>,
+    owner: &AgencyId,
+    id: &MessageId,
+) -> Result<(), Abort<Stop>> {
+    let decided = tx.get(&record::message(owner, id))?.is_some()
+        || tx.get(&record::tombstone(owner, id))?.is_some();
+    if decided {
+        let detail = "the same message was decided meanwhile";
+        Err(Abort::Rejected(Stop::refuse(Reason::Busy, detail)))
+    } else {
+        Ok(())
     }
 }
 

@@ -41,7 +41,8 @@ type Compiled = (Arc<Bundle>, Arc<Rules>);
 struct Kept {
     counterpart: Counterpart,
     fetched: Timestamp,
-    record: Digest,
+    /// The directory whose record it rests on: another directory may say otherwise.
+    directory: Digest,
 }
 
 /// Fetches and keeps chains of counterparts.
@@ -143,10 +144,9 @@ impl Parties {
     }
 
     fn kept(&self, directory: &VerifiedDirectory, agency: &AgencyId) -> Option<Kept> {
-        let certificate = directory.agency(agency)?.certificate.digest;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(agency)
-            .filter(|k| k.record == certificate)
+            .filter(|k| k.directory == directory.head().digest())
             .cloned()
     }
 
@@ -185,13 +185,13 @@ impl Parties {
         if kept.len() >= limit::PARTIES {
             kept.clear();
         }
-        let record = record.certificate.digest;
+        let directory = directory.head().digest();
         kept.insert(
             agency.clone(),
             Kept {
                 counterpart: counterpart.clone(),
                 fetched: now,
-                record,
+                directory,
             },
         );
         Ok(counterpart)

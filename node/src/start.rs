@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waypost_policies::{Bundle, BundleError, RuleError, Rules};
-use waypost_proto::directory::DirectoryError;
+use waypost_proto::directory::{AgencyRecord, DirectoryError};
 use waypost_proto::directory_file::VerifiedDirectory;
-use waypost_proto::id::{AgencyId, Timestamp};
+use waypost_proto::id::{AgencyId, NodeId, Timestamp};
 use waypost_proto::note::Verifier;
 use waypost_proto::openpgp::{Certificate, CertificateError};
 use waypost_proto::party::{Party, PartyError};
@@ -223,19 +223,7 @@ fn own_party(
     verifier: &Verifier,
     now: Timestamp,
 ) -> Result<Party, StartError> {
-    let not_here = || StartError::NotHere {
-        agency: agency.clone(),
-    };
-    let record = directory
-        .agency(agency)
-        .filter(|r| r.node == config.node)
-        .ok_or_else(not_here)?;
-    let certificate = directory.certificate(agency).ok_or_else(not_here)?;
-    if !record.log_keys.iter().any(|k| k.verifier == *verifier) {
-        return Err(StartError::LogKey {
-            agency: agency.clone(),
-        });
-    }
+    let (record, certificate) = placed(&config.node, directory, agency, verifier)?;
     let chain = |source| StartError::Chain {
         agency: agency.clone(),
         source: Box::new(source),
@@ -353,6 +341,10 @@ pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, 
     if version == before.head().version() {
         return Ok(version);
     }
+    // All that could be wrong with it is found before anything is logged.
+    for agency in node.agencies() {
+        renewed(&node.id, &fresh, &agency.own(), &agency.log_key, node.now())?;
+    }
     for agency in node.agencies() {
         let entry = wire::DirectoryAccepted {
             country: fresh.head().country().to_owned(),
@@ -376,6 +368,59 @@ pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, 
                 source: Stop::from(abort),
             })?;
     }
+    // Roles and attestations of our own agencies are the new directory's as well.
+    for agency in node.agencies() {
+        let renew = |own: &Party| renewed(&node.id, &fresh, own, &agency.log_key, node.now());
+        agency.renew_own(renew)?;
+    }
     node.replace_directory(fresh);
     Ok(version)
+}
+
+/// An agency's own chain, with the roster in force, under its record of another directory.
+fn renewed(
+    node: &NodeId,
+    directory: &VerifiedDirectory,
+    own: &Party,
+    log_key: &Verifier,
+    now: Timestamp,
+) -> Result<Party, StartError> {
+    let agency = &own.record().id;
+    let (record, certificate) = placed(node, directory, agency, log_key)?;
+    let certificates = own.certificates().cloned();
+    Party::assemble(
+        record.clone(),
+        certificate,
+        own.roster().as_bytes(),
+        certificates,
+        now,
+    )
+    .map_err(|source| StartError::Chain {
+        agency: agency.clone(),
+        source: Box::new(source),
+    })
+}
+
+/// The record of an agency that the directory places at this node, with its log key.
+fn placed<'d>(
+    node: &NodeId,
+    directory: &'d VerifiedDirectory,
+    agency: &AgencyId,
+    log_key: &Verifier,
+) -> Result<(&'d AgencyRecord, &'d Certificate), StartError> {
+    let not_here = || StartError::NotHere {
+        agency: agency.clone(),
+    };
+    let record = directory
+        .agency(agency)
+        .filter(|r| r.node == *node)
+        .ok_or_else(not_here)?;
+    let certificate = directory.certificate(agency).ok_or_else(not_here)?;
+    if record.log_keys.iter().any(|k| k.verifier == *log_key) {
+        Ok((record, certificate))
+    } else {
+        Err(StartError::LogKey {
+            agency: agency.clone(),
+        })
+    }
 }

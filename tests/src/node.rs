@@ -271,18 +271,21 @@ impl Node {
         Ok(self.running()?.pid)
     }
 
+    /// Tells it to read the directory anew (SIGHUP).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn reload(&self) -> Result<()> {
+        signal("HUP", self.pid()?).await
+    }
+
     /// Asks it to end, as a service manager does (SIGTERM), and waits until it has.
     ///
     /// # Errors
     /// When it does not run, or does not end in time.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         let mut process = self.process.take().context("a running node")?;
-        let killed = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -TERM {}", process.pid))
-            .status()
-            .await?;
-        ensure!(killed.success(), "no signal was sent");
+        signal("TERM", process.pid).await?;
         let ended = tokio::time::timeout(STOP, process.child.wait()).await;
         self.peers.lead_to(None);
         self.desks.lead_to(None);
@@ -299,6 +302,13 @@ impl Node {
         self.desks.lead_to(None);
         Ok(process.child.kill().await?)
     }
+}
+
+async fn signal(name: &str, pid: u32) -> Result<()> {
+    let command = format!("kill -{name} {pid}");
+    let sent = Command::new("sh").arg("-c").arg(command).status().await?;
+    ensure!(sent.success(), "no signal was sent");
+    Ok(())
 }
 
 fn listening(text: &str) -> Result<Listening> {

@@ -1,15 +1,17 @@
-//! Rosters: who may act for an agency now.
+//! Rosters and directories: who may act for an agency now, and what it is attested for.
 
 use tonic::Code;
 use waypost_proto::id::Timestamp;
 use waypost_proto::limit;
 use waypost_proto::openpgp::Suite;
+use waypost_proto::vocabulary::AgencyAttestation;
 use waypost_proto::wire::{self, Outcome};
 
 use crate::ledger::Ledger;
 use crate::letter::Letter;
 use crate::officer::{Officer, Submitted};
 use crate::scheme::{self, AUTHORITY, Agency, NGO, Scheme};
+use crate::wait;
 use prost::Message as _;
 
 const DAY: u64 = 86_400;
@@ -139,4 +141,45 @@ async fn a_roster_signed_by_another_agency_is_not_put_in_force() {
     };
     let status = officer.desk.publish_roster(request).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
+}
+
+/// DIR-07. What the operator withdraws counts from the next message on, without a restart.
+#[tokio::test]
+async fn an_attestation_that_was_withdrawn_stops_the_next_message() {
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
+        .await
+        .unwrap();
+    let to = scheme.agencies[1].id.clone();
+    let mut sender = Officer::of(&scheme, &scheme.agencies[0]).await.unwrap();
+    let before = Letter::referral().unwrap();
+    sender.deliver(&to, &before).await.unwrap();
+    let ends = sender.ends(&to).await.unwrap();
+    let sealed = ends.seal(&Letter::referral().unwrap(), &sender.signing);
+
+    scheme.agencies[1].withdraw(AgencyAttestation::ConfidentialityPolicy);
+    scheme.publish(2).unwrap();
+    for agency in &scheme.agencies {
+        agency.node.reload().await.unwrap();
+        wait::until("the new directory is in force", async || {
+            let mut officer = Officer::of(&scheme, agency).await?;
+            let ledger = Ledger::read(&scheme, agency, &mut officer).await?;
+            let record = officer.look_up(&to).await?.record().clone();
+            let withdrawn = !record
+                .attestations
+                .contains(&AgencyAttestation::ConfidentialityPolicy);
+            Ok((withdrawn && ledger.count("directory-accepted") == 2).then_some(()))
+        })
+        .await
+        .unwrap();
+    }
+    let answer = sender.submit(sealed.unwrap().into_wire()).await.unwrap();
+    assert!(
+        matches!(&answer, Submitted::Refused(reason) if reason == "not-permitted"),
+        "{answer:?}"
+    );
+    // An older directory does not come back.
+    scheme.publish(1).unwrap();
+    scheme.agencies[0].node.reload().await.unwrap();
+    scheme.node_mut(0).unwrap().stop().await.unwrap();
+    scheme.node_mut(0).unwrap().start().await.unwrap_err();
 }

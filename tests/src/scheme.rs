@@ -275,6 +275,12 @@ fn record(wanted: &Wanted, node: &Node, certificate: CertificateRef) -> wire::Ag
 }
 
 impl Agency {
+    /// Takes an attestation from its record; in force once the directory is published and read.
+    pub fn withdraw(&mut self, attestation: AgencyAttestation) {
+        let left = |code: &String| code != attestation.code();
+        self.record.attestations.retain(left);
+    }
+
     /// Its desk.
     ///
     /// # Errors
