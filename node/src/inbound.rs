@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
 use waypost_proto::directory::AgencyRecord;
@@ -18,7 +19,9 @@ use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
 use crate::accept::{self, LANE, Sides};
+use crate::contradiction;
 use crate::host::{Agency, Node, Stop};
+use crate::limit;
 use crate::record;
 use crate::sequencer::Abort;
 
@@ -105,6 +108,10 @@ impl Offer {
         let malformed = |part: &'static str| Stop::refuse(Reason::Malformed, part);
         let envelope = request.envelope.ok_or_else(|| malformed("no envelope"))?;
         let evidence = request.evidence.ok_or_else(|| malformed("no evidence"))?;
+        // Stored with the message, in one value.
+        if evidence.encoded_len() > limit::EVIDENCE_BYTES {
+            return Err(malformed("evidence too long"));
+        }
         let received = Received::decode(envelope).map_err(|e| Stop::refuse(e.reason(), e))?;
         let header = received.header();
         let agency = node
@@ -171,7 +178,7 @@ impl Offer {
                 return Err(Stop::refuse(Reason::IdReused, "id known with other bytes"));
             }
         }
-        let origin = self.evidence(node, &message, now)?;
+        let origin = self.evidence(node, &message, now).await?;
         if message.check_not_expired(now).is_err() {
             return self.entomb(node, message, origin).await;
         }
@@ -182,21 +189,31 @@ impl Offer {
     }
 
     /// Checks the sender's evidence against what was last seen of its log.
-    fn evidence(
+    async fn evidence(
         &self,
-        node: &Node,
+        node: &Arc<Node>,
         message: &Authenticated,
         now: Timestamp,
     ) -> Result<Origin, Stop> {
         let before = node.seen(&self.agency.id, &self.sender.id)?;
         let last = before.as_ref().map(|s| s.last);
-        let proved =
-            Proved::verify(&self.evidence, &self.sender, last, now).map_err(
-                |error| match error {
-                    EvidenceError::From { seen, .. } => Stop::LastSeen { size: seen },
-                    error => Stop::refuse(error.reason(), error),
-                },
-            )?;
+        let proved = match Proved::verify(&self.evidence, &self.sender, last, now) {
+            Ok(proved) => proved,
+            Err(EvidenceError::From { seen, .. }) => return Err(Stop::LastSeen { size: seen }),
+            Err(error) => {
+                let (agency, sender) = (&self.agency.id, &self.sender);
+                contradiction::keep(
+                    node,
+                    agency,
+                    sender,
+                    before.as_ref(),
+                    &self.evidence,
+                    &error,
+                )
+                .await;
+                return Err(Stop::refuse(error.reason(), error));
+            }
+        };
         let submitted = proved
             .submitted(&message.facts())
             .map_err(|error| Stop::refuse(error.reason(), error))?

@@ -24,6 +24,7 @@ pub mod parties;
 pub mod relay;
 
 mod accept;
+mod contradiction;
 pub mod queries;
 pub mod record;
 pub mod refusals;

@@ -68,3 +68,5 @@ pub const WATCH_EVENTS: usize = 64;
 pub const DIRECTORY_FILE_BYTES: usize = 1 << 30;
 /// The files of a policy bundle's folder.
 pub const BUNDLE_FOLDER_BYTES: usize = 1024 * 1024;
+/// Evidence that comes with a message or a receipt: kept in one value with its header and signature.
+pub const EVIDENCE_BYTES: usize = 7 * 1024;

@@ -5,7 +5,8 @@
 //! |---|---|---|
 //! | `Message` | message id | [`Message`] |
 //! | `Tombstone` | message id | digest and position of a message that came too late |
-//! | `Conflict` | message id, header digest | other bytes under a known id, kept as evidence |
+//! | `Conflict` | message id, header digest | digest of other bytes under a known id |
+//! | `Conflict` | counterpart, 0, size | that its log contradicted itself there |
 //! | `List` | log index | message id, in the order of the log |
 //! | `CaseMessage` | case id, log index | message id |
 //! | `Case` | case id | [`Case`] |
@@ -332,6 +333,13 @@ pub fn conflict(agency: &AgencyId, id: &MessageId, header: &Digest) -> Key {
         Space::Conflict,
         &[id.as_bytes().as_slice(), header.as_bytes()].concat(),
     )
+}
+
+/// That a counterpart's log contradicted itself at a size.
+#[must_use]
+pub fn contradiction(agency: &AgencyId, counterpart: &AgencyId, size: u64) -> Key {
+    let rest = [counterpart.as_str().as_bytes(), &[0], &size.to_be_bytes()].concat();
+    Key::of(agency, Space::Conflict, &rest)
 }
 
 /// The agency's messages in the order of its log.

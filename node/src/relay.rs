@@ -22,6 +22,7 @@ use waypost_proto::reason::{Fate, Reason};
 use waypost_proto::wire::{self, log_entry::Event};
 
 use crate::accept::LANE;
+use crate::contradiction;
 use crate::host::{Node, Stop};
 use crate::limit;
 use crate::record;
@@ -116,6 +117,22 @@ struct Lane {
     seen_by_peer: u64,
 }
 
+/// How an offer ended.
+enum Offered {
+    /// The outcome is in the log.
+    Settled,
+    /// The recipient's node refused it.
+    Refused(Reason),
+}
+
+/// What the recipient's node answers to an offer.
+enum Answer {
+    /// Its evidence, not yet verified.
+    Evidence(wire::Evidence),
+    /// A refusal.
+    Refused(Reason),
+}
+
 enum Step {
     /// The first message's outcome is in the log.
     Settled,
@@ -178,38 +195,39 @@ impl Lane {
             return Err(Stop::Failed);
         };
         let header = Header::decode(&message.header).map_err(|_| Stop::Failed)?;
-        let result = self.offer(&id, &message).await;
-        let now = self.node.now();
-        match result {
-            Ok(()) => Ok(Step::Settled),
-            Err(stop) if self.is_final(&stop) => {
-                self.refused(&id, stop.reason()).await?;
+        match self.offer(&id, &message).await {
+            Ok(Offered::Settled) => Ok(Step::Settled),
+            // Only the recipient's own word ends a message; what fails here is tried again.
+            Ok(Offered::Refused(reason)) if reason.fate() == Fate::Final => {
+                self.refused(&id, reason).await?;
                 Ok(Step::Settled)
             }
-            Err(Stop::LastSeen { size }) => {
-                self.seen_by_peer = size;
-                Ok(Step::Again(Reason::LastSeenDiffers))
-            }
-            Err(stop) => {
-                if now >= header.expires && message.outcome == wire::Outcome::Queued {
-                    self.unconfirmed(&id).await?;
-                }
-                Ok(Step::Again(stop.reason()))
-            }
+            Ok(Offered::Refused(reason)) => self.wait(&id, &message, &header, reason).await,
+            Err(stop) => self.wait(&id, &message, &header, stop.reason()).await,
         }
     }
 
-    fn is_final(&self, stop: &Stop) -> bool {
-        matches!(stop, Stop::Refused { reason, .. } if reason.fate() == Fate::Final)
+    /// Tries again later; past its expiry that is said once.
+    async fn wait(
+        &self,
+        id: &MessageId,
+        message: &record::Message,
+        header: &Header,
+        reason: Reason,
+    ) -> Result<Step, Stop> {
+        if self.node.now() >= header.expires && message.outcome == wire::Outcome::Queued {
+            self.unconfirmed(id).await?;
+        }
+        Ok(Step::Again(reason))
     }
 
     /// Offers one message, and settles it by the recipient's evidence.
-    async fn offer(&mut self, id: &MessageId, message: &record::Message) -> Result<(), Stop> {
+    async fn offer(&mut self, id: &MessageId, message: &record::Message) -> Result<Offered, Stop> {
         // The recipient may have seen another size than we think: it says so, and we prove from there.
         for _ in 0..limit::OFFER_ATTEMPTS {
             match self.offer_from(id, message, self.seen_by_peer).await {
                 Err(Stop::LastSeen { size }) if size != self.seen_by_peer => {
-                    self.seen_by_peer = size
+                    self.seen_by_peer = size;
                 }
                 other => return other,
             }
@@ -224,7 +242,7 @@ impl Lane {
         id: &MessageId,
         message: &record::Message,
         from: u64,
-    ) -> Result<(), Stop> {
+    ) -> Result<Offered, Stop> {
         let (agency, counterpart) = self.pair.clone();
         let node = Arc::clone(&self.node);
         let directory = node.directory();
@@ -244,15 +262,25 @@ impl Lane {
             recipient_log_seen: before.as_ref().map_or(0, |s| s.last.size),
             evidence: Some(evidence),
         };
-        let reply = node.deliver_to(peer, request).await?;
-        let proved = Proved::verify(&reply, record, before.as_ref().map(|s| s.last), node.now())
-            .map_err(|e| distrust(&e))?;
+        let reply = match node.deliver_to(peer, request).await? {
+            Answer::Evidence(evidence) => evidence,
+            Answer::Refused(reason) => return Ok(Offered::Refused(reason)),
+        };
+        let last = before.as_ref().map(|s| s.last);
+        let proved = match Proved::verify(&reply, record, last, node.now()) {
+            Ok(proved) => proved,
+            Err(error) => {
+                contradiction::keep(&node, &agency, record, before.as_ref(), &reply, &error).await;
+                return Err(distrust(&error));
+            }
+        };
         let receipt = proved.receipt(&submitted).map_err(|e| distrust(&e))?;
         if let Event::Received(received) = &proved.entry().event {
             // What it has now seen of our log: the next offer proves from there.
             self.seen_by_peer = self.seen_by_peer.max(received.sender_size);
         }
-        self.settle(*id, before, reply, proved, receipt).await
+        self.settle(*id, before, reply, proved, receipt).await?;
+        Ok(Offered::Settled)
     }
 
     /// Logs the outcome and takes the message from the queue, in one commit.
@@ -453,28 +481,28 @@ impl Node {
         &self,
         peer: &waypost_proto::directory::NodeRecord,
         request: wire::DeliverRequest,
-    ) -> Result<wire::Evidence, Stop> {
+    ) -> Result<Answer, Stop> {
         let mut client = self.parties.client(peer)?;
         let reply = client.deliver(request).await.map_err(|status| {
             tracing::debug!(peer = %peer.id, code = ?status.code(), "no answer");
             Stop::refuse(Reason::Unavailable, "the recipient's node did not answer")
         })?;
         match reply.into_inner().result {
-            Some(wire::deliver_reply::Result::Receipt(evidence)) => Ok(evidence),
-            Some(wire::deliver_reply::Result::Refusal(refusal)) => Err(refused_by_peer(&refusal)),
+            Some(wire::deliver_reply::Result::Receipt(evidence)) => Ok(Answer::Evidence(evidence)),
+            Some(wire::deliver_reply::Result::Refusal(refusal)) => refused_by_peer(&refusal),
             None => Err(Stop::refuse(Reason::Unavailable, "an empty answer")),
         }
     }
 }
 
-fn refused_by_peer(refusal: &wire::Refusal) -> Stop {
+fn refused_by_peer(refusal: &wire::Refusal) -> Result<Answer, Stop> {
     match refusal.reason.parse() {
-        Ok(Reason::LastSeenDiffers) => Stop::LastSeen {
+        Ok(Reason::LastSeenDiffers) => Err(Stop::LastSeen {
             size: refusal.last_seen,
-        },
-        Ok(reason) => Stop::refuse(reason, "by the recipient's node"),
+        }),
+        Ok(reason) => Ok(Answer::Refused(reason)),
         // A reason that this software does not know ends nothing.
-        Err(_) => Stop::refuse(Reason::Unavailable, "an unknown reason"),
+        Err(_) => Ok(Answer::Refused(Reason::Unavailable)),
     }
 }
 
@@ -498,6 +526,9 @@ mod tests {
             reason: "because".into(),
             ..Default::default()
         };
-        assert_eq!(refused_by_peer(&refusal).reason().fate(), Fate::Later);
+        let Ok(Answer::Refused(reason)) = refused_by_peer(&refusal) else {
+            panic!("not a refusal");
+        };
+        assert_eq!(reason.fate(), Fate::Later);
     }
 }
