@@ -1,5 +1,8 @@
 # Two commands do everything: `make demo` and `make test`.
 
+# The programs are looked for in `target/`.
+unexport CARGO_TARGET_DIR
+
 .PHONY: demo test bench build prerequisites interop lint
 
 # A built tree runs the demo in under a minute; the first build takes some minutes.

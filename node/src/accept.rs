@@ -5,6 +5,7 @@ use std::sync::Arc;
 use waypost_policies::{Bundle, Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
 use waypost_proto::case::{self, Case, Direction};
 use waypost_proto::catalogue::Catalogue;
+use waypost_proto::directory::VerifiedHead;
 use waypost_proto::entry;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::header::Header;
@@ -103,6 +104,38 @@ pub(crate) fn authenticate(
     received
         .authenticate(&sides.sender, &sides.recipient, suite, now)
         .map_err(|e| Stop::refuse(e.reason(), e))
+}
+
+/// Refuses, in the commit, what was judged under another directory or roster than those in force, or
+/// what has expired since: everything is judged at the time that the entry will carry.
+pub(crate) fn check_still_holds(
+    tx: &mut Tx<'_>,
+    agency: &Agency,
+    directory: &VerifiedHead,
+    own_roster: Digest,
+    header: &Header,
+    sides: &Sides,
+) -> Result<(), Abort<Stop>> {
+    let busy = |detail: &str| Err(Abort::Rejected(Stop::refuse(Reason::Busy, detail)));
+    let accepted = tx.get(&record::directory(&agency.id, directory.country()))?;
+    let accepted = accepted
+        .as_deref()
+        .map(record::Accepted::decode)
+        .transpose();
+    let accepted = accepted.map_err(|e| Abort::Rejected(Stop::from(e)))?;
+    if accepted.is_none_or(|a| a.digest != directory.digest()) {
+        return busy("the directory changed meanwhile");
+    }
+    if agency.own().roster().digest() != own_roster {
+        return busy("the roster changed meanwhile");
+    }
+    let at = tx.now();
+    let fresh = sides.sender.roster().is_fresh(at) && sides.recipient.roster().is_fresh(at);
+    if fresh && at < header.expires {
+        Ok(())
+    } else {
+        busy("the message or a roster expired meanwhile")
+    }
 }
 
 /// Moves the case by one message, or opens it.

@@ -64,7 +64,11 @@ impl Agency {
 
     /// Puts a newer chain in force. Its acceptance is in the log before.
     pub(crate) fn replace_own(&self, own: Party) {
-        *self.own.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(own);
+        let version = |party: &Party| party.roster().roster().version;
+        let mut current = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        if version(&own) > version(&current) {
+            *current = Arc::new(own);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use prost::Message as _;
 use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
 use waypost_proto::directory::AgencyRecord;
+use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::evidence::{EvidenceError, Proved};
 use waypost_proto::id::{AgencyId, Digest, MessageId, NodeId, Timestamp};
@@ -22,6 +23,7 @@ use crate::accept::{self, LANE, Sides};
 use crate::contradiction;
 use crate::host::{Agency, Node, Stop};
 use crate::limit;
+use crate::parties::Cited;
 use crate::record;
 use crate::sequencer::Abort;
 
@@ -35,18 +37,18 @@ pub async fn deliver(
     peer: &NodeId,
     request: wire::DeliverRequest,
 ) -> Result<wire::Evidence, Stop> {
-    let offer = match Offer::take(node, peer, request) {
+    let directory = node.directory();
+    let offer = match Offer::take(node, &directory, peer, request) {
         Ok(offer) => offer,
         Err(stop) => {
             node.refusals.count_unauthenticated();
-            tracing::info!(%peer, reason = %stop.reason(), "refused unauthenticated");
+            tracing::debug!(%peer, reason = %stop.reason(), "refused unauthenticated");
             return Err(stop);
         }
     };
     if let Known::Same(position) = offer.known(node)? {
         return node.evidence(&offer.agency.id, position, offer.seen_by_sender);
     }
-    let directory = node.directory();
     let now = node.now();
     if node.is_degraded(&offer.agency) {
         return Err(Stop::refuse(
@@ -55,8 +57,13 @@ pub async fn deliver(
         ));
     }
     let header = offer.received.header();
+    let cited = Cited {
+        roster: header.sender_roster,
+        bundle: header.manifest.versions.sender_bundle,
+        officer: Some(header.officer),
+    };
     let counterpart = node
-        .counterpart(&directory, &header.sender.agency, header.sender_roster, now)
+        .counterpart(&directory, &header.sender.agency, cited, now)
         .await
         .inspect_err(|_| node.refusals.count_unauthenticated())?;
     let sides = Sides {
@@ -75,7 +82,7 @@ pub async fn deliver(
     )
     .inspect_err(|_| node.refusals.count_unauthenticated())?;
     let refusal = Refusal::of(&message);
-    match offer.accept(node, message, sides, now).await {
+    match offer.accept(node, directory, message, sides, now).await {
         Ok(position) => node.evidence(&offer.agency.id, position, offer.seen_by_sender),
         Err(stop) => {
             refusal.log(node, &offer.agency, &stop).await;
@@ -104,7 +111,12 @@ struct Offer {
 }
 
 impl Offer {
-    fn take(node: &Node, peer: &NodeId, request: wire::DeliverRequest) -> Result<Self, Stop> {
+    fn take(
+        node: &Node,
+        directory: &VerifiedDirectory,
+        peer: &NodeId,
+        request: wire::DeliverRequest,
+    ) -> Result<Self, Stop> {
         let malformed = |part: &'static str| Stop::refuse(Reason::Malformed, part);
         let envelope = request.envelope.ok_or_else(|| malformed("no envelope"))?;
         let evidence = request.evidence.ok_or_else(|| malformed("no evidence"))?;
@@ -117,7 +129,6 @@ impl Offer {
         let agency = node
             .agency(&header.recipient.agency)
             .ok_or_else(|| Stop::refuse(Reason::NotHostedHere, "recipient agency"))?;
-        let directory = node.directory();
         let sender = directory
             .agency(&header.sender.agency)
             .ok_or_else(|| Stop::refuse(Reason::UnknownAgency, "sender agency"))?;
@@ -165,6 +176,7 @@ impl Offer {
     async fn accept(
         &self,
         node: &Arc<Node>,
+        directory: Arc<VerifiedDirectory>,
         message: Authenticated,
         sides: Sides,
         now: Timestamp,
@@ -179,11 +191,20 @@ impl Offer {
             }
         }
         let origin = self.evidence(node, &message, now).await?;
-        if message.check_not_expired(now).is_err() {
-            return self.entomb(node, message, origin).await;
+        if self.seen_by_sender > node.log(&self.agency.id).head().map_or(0, |head| head.size) {
+            return Err(Stop::refuse(
+                Reason::Unavailable,
+                "the sender has seen more of this log than there is",
+            ));
         }
+        // Permitted first: a tombstone grows the log as well.
         let permitted = accept::permitted(message, &sides)?;
-        let position = self.commit(node, permitted, sides, origin).await?;
+        if permitted.message().check_not_expired(now).is_err() {
+            return self.entomb(node, permitted.into_message(), origin).await;
+        }
+        let position = self
+            .commit(node, directory, permitted, sides, origin)
+            .await?;
         tracing::info!(agency = %self.agency.id, message = %id, counterpart = %self.sender.id, "received");
         Ok(position)
     }
@@ -240,6 +261,7 @@ impl Offer {
     async fn commit(
         &self,
         node: &Arc<Node>,
+        directory: Arc<VerifiedDirectory>,
         permitted: Permitted<Authenticated>,
         sides: Sides,
         origin: Origin,
@@ -247,22 +269,14 @@ impl Offer {
         let owner = Arc::clone(&self.agency);
         let sender = self.sender.id.clone();
         let evidence = self.evidence.clone();
-        let directory = node.directory().head().version();
-        let shared = Arc::clone(node);
         let committed = node
             .sequencer
             .run(&self.agency.id, move |tx| {
                 let message = permitted.message();
                 let header = message.header();
                 // What the permit was judged under is a precondition of the commit.
-                let still = shared.directory().head().version() == directory
-                    && owner.own().roster().digest() == header.recipient_roster;
-                if !still {
-                    return Err(Abort::Rejected(Stop::refuse(
-                        Reason::Busy,
-                        "directory or roster changed meanwhile",
-                    )));
-                }
+                let own = header.recipient_roster;
+                accept::check_still_holds(tx, &owner, directory.head(), own, header, &sides)?;
                 origin.check_unchanged(tx, &owner.id, &sender)?;
                 check_undecided(tx, &owner.id, &header.message_id)?;
                 let last = record::last_accepted(&owner.id, &sender, LANE);

@@ -70,3 +70,7 @@ pub const DIRECTORY_FILE_BYTES: usize = 1 << 30;
 pub const BUNDLE_FOLDER_BYTES: usize = 1024 * 1024;
 /// Evidence that comes with a message or a receipt: kept in one value with its header and signature.
 pub const EVIDENCE_BYTES: usize = 7 * 1024;
+/// A `Submitted` event: leaves room for its proof in [`EVIDENCE_BYTES`].
+pub const SUBMITTED_BYTES: usize = 4 * 1024;
+/// How long a queued message may wait for its next offer while it has not expired, in seconds.
+pub const EXPIRY_LOOK_SECONDS: u64 = 30;

@@ -8,15 +8,19 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
+use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::envelope::{Authenticated, Received};
-use waypost_proto::id::{AgencyId, Fingerprint, MessageId, SubjectRef};
+use waypost_proto::id::{AgencyId, Fingerprint, SubjectRef};
 use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
 use crate::accept::{self, LANE, Sides};
 use crate::host::{Agency, Node, Stop};
+use crate::limit;
+use crate::parties::Cited;
 use crate::record;
 use crate::sequencer::Abort;
 
@@ -40,6 +44,7 @@ pub async fn submit(
         ));
     }
     if let Some(position) = known(node, agency, &received)? {
+        node.wake.pair(&agency.id, &header.recipient.agency);
         return prove(node, &agency.id, position);
     }
     if header.kind.opens_case() && subject.is_none() {
@@ -57,9 +62,12 @@ pub async fn submit(
     let directory = node.directory();
     let now = node.now();
     let recipient = &header.recipient.agency;
-    let counterpart = node
-        .counterpart(&directory, recipient, header.recipient_roster, now)
-        .await?;
+    let cited = Cited {
+        roster: header.recipient_roster,
+        bundle: header.manifest.versions.recipient_bundle,
+        officer: None,
+    };
+    let counterpart = node.counterpart(&directory, recipient, cited, now).await?;
     let sides = Sides {
         sender: agency.own(),
         sender_bundle: Arc::clone(&agency.bundle),
@@ -73,11 +81,17 @@ pub async fn submit(
         .check_not_expired(now)
         .map_err(|e| Stop::refuse(e.reason(), e))?;
     let permitted = accept::permitted(message, &sides)?;
-    let id = permitted.message().header().message_id;
-    let recipient = permitted.message().header().recipient.agency.clone();
-    let position = commit(node, agency, permitted, sides, subject).await?;
-    tracing::info!(agency = %agency.id, message = %id, counterpart = %recipient, "submitted");
-    node.wake.pair(&agency.id, &recipient);
+    let task = {
+        let (node, agency) = (Arc::clone(node), Arc::clone(agency));
+        // Of its own: a caller who goes away must not leave a durable message without its wake.
+        tokio::spawn(
+            async move { commit(&node, &agency, directory, permitted, sides, subject).await },
+        )
+    };
+    let position = task.await.map_err(|error| {
+        tracing::error!(%error, "a submission ended early");
+        Stop::Failed
+    })??;
     prove(node, &agency.id, position)
 }
 
@@ -99,13 +113,14 @@ fn known(node: &Node, agency: &Agency, received: &Received) -> Result<Option<u64
 async fn commit(
     node: &Arc<Node>,
     agency: &Arc<Agency>,
+    directory: Arc<VerifiedDirectory>,
     permitted: Permitted<Authenticated>,
     sides: Sides,
     subject: Option<SubjectRef>,
 ) -> Result<u64, Stop> {
     let owner = Arc::clone(agency);
-    let directory = node.directory().head().version();
-    let shared = Arc::clone(node);
+    let id = permitted.message().header().message_id;
+    let recipient = permitted.message().header().recipient.agency.clone();
     let committed = node
         .sequencer
         .run(&agency.id, move |tx| {
@@ -113,14 +128,8 @@ async fn commit(
             let header = message.header();
             let counterpart = &header.recipient.agency;
             // What the permit was judged under is a precondition of the commit.
-            let still = shared.directory().head().version() == directory
-                && owner.own().roster().digest() == header.sender_roster;
-            if !still {
-                return Err(Abort::Rejected(Stop::refuse(
-                    Reason::Busy,
-                    "directory or roster changed meanwhile",
-                )));
-            }
+            let own = header.sender_roster;
+            accept::check_still_holds(tx, &owner, directory.head(), own, header, &sides)?;
             if tx
                 .get(&record::message(&owner.id, &header.message_id))?
                 .is_some()
@@ -134,12 +143,20 @@ async fn commit(
             let case = accept::step_case(tx, &owner.id, header, Direction::Out, counterpart)?;
             let last = record::last_sent(&owner.id, counterpart, LANE);
             let number = accept::number(tx, &last)?.saturating_add(1);
-            let position = tx.append(Event::Submitted(wire::Submitted {
+            let submitted = wire::Submitted {
                 message: Some(message.facts()),
                 lane: LANE.to_owned(),
                 number,
                 rules: permitted.rules().iter().cloned().collect(),
-            }))?;
+            };
+            // A recipient takes no larger evidence.
+            if submitted.encoded_len() > limit::SUBMITTED_BYTES {
+                return Err(Abort::Rejected(Stop::refuse(
+                    Reason::Malformed,
+                    "too many parts and rules for one entry",
+                )));
+            }
+            let position = tx.append(Event::Submitted(submitted))?;
             let stored = record::Message {
                 header: message.envelope().header.clone(),
                 signature: message.envelope().signature.clone(),
@@ -171,17 +188,11 @@ async fn commit(
             Ok(position)
         })
         .await?;
+    tracing::info!(agency = %agency.id, message = %id, counterpart = %recipient, "submitted");
+    node.wake.pair(&agency.id, &recipient);
     Ok(committed.value)
 }
 
 fn prove(node: &Node, agency: &AgencyId, position: u64) -> Result<wire::Evidence, Stop> {
     node.evidence(agency, position, 0)
-}
-
-/// Whether an id is that of a message of this agency.
-///
-/// # Errors
-/// When the store fails.
-pub fn is_known(node: &Node, agency: &AgencyId, id: &MessageId) -> Result<bool, Stop> {
-    Ok(node.message(agency, id)?.is_some())
 }

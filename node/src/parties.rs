@@ -4,17 +4,17 @@
 //! comes back is hashed and checked along the chain. Nothing here is state: what a message rested on
 //! is stored with the entry that accepts the message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message as _;
 use tonic::transport::Channel;
 use waypost_policies::{Bundle, Rules};
-use waypost_proto::directory::{AgencyRecord, NodeRecord};
+use waypost_proto::directory::NodeRecord;
 use waypost_proto::directory_file::VerifiedDirectory;
-use waypost_proto::id::{AgencyId, Digest, NodeId, Timestamp};
+use waypost_proto::id::{AgencyId, Digest, Fingerprint, NodeId, Timestamp};
 use waypost_proto::openpgp::Certificate;
-use waypost_proto::party::Party;
+use waypost_proto::party::{Party, PartyError};
 use waypost_proto::reason::Reason;
 use waypost_proto::tls::Identity;
 use waypost_proto::wire;
@@ -33,6 +33,32 @@ pub struct Counterpart {
     pub bundle: Arc<Bundle>,
     /// The bundle, compiled.
     pub rules: Arc<Rules>,
+}
+
+/// What a message says of a counterpart.
+#[derive(Debug, Clone, Copy)]
+pub struct Cited {
+    /// The roster that its header cites.
+    pub roster: Digest,
+    /// The policy bundle that its manifest cites.
+    pub bundle: Digest,
+    /// The officer who signed, if the counterpart sent it.
+    pub officer: Option<Fingerprint>,
+}
+
+impl Cited {
+    /// Whether this is the counterpart that the message means, with the certificate that it needs.
+    #[must_use]
+    pub fn fits(&self, counterpart: &Counterpart) -> bool {
+        let party = &counterpart.party;
+        let officer = self.officer.is_none_or(|fingerprint| {
+            party.any_officer(&fingerprint).is_some()
+                || !party.roster().roster().officers.contains_key(&fingerprint)
+        });
+        party.roster().digest() == self.roster
+            && counterpart.rules.digest() == self.bundle
+            && officer
+    }
 }
 
 type Compiled = (Arc<Bundle>, Arc<Rules>);
@@ -103,7 +129,7 @@ impl Parties {
         Ok(rpc::peer(channel))
     }
 
-    /// The counterpart with the roster `cited`, from what is kept or from its node.
+    /// The counterpart as a message cites it, from what is kept or from its node.
     ///
     /// # Errors
     /// [`Reason::UnknownAgency`], [`Reason::Roster`], [`Reason::Unavailable`].
@@ -111,16 +137,16 @@ impl Parties {
         &self,
         directory: &VerifiedDirectory,
         agency: &AgencyId,
-        cited: Digest,
+        cited: Cited,
         now: Timestamp,
     ) -> Result<Counterpart, Stop> {
         if let Some(kept) = self.kept(directory, agency)
-            && kept.counterpart.party.roster().digest() == cited
+            && cited.fits(&kept.counterpart)
         {
             return Ok(kept.counterpart);
         }
-        let counterpart = self.fetch(directory, agency, now).await?;
-        if counterpart.party.roster().digest() == cited {
+        let counterpart = self.fetch(directory, agency, cited.officer, now).await?;
+        if counterpart.party.roster().digest() == cited.roster {
             Ok(counterpart)
         } else {
             Err(Stop::refuse(Reason::Roster, "ENV-07"))
@@ -139,7 +165,7 @@ impl Parties {
     ) -> Result<Counterpart, Stop> {
         match self.kept(directory, agency) {
             Some(kept) if now.since(kept.fetched) < limit::PARTY_SECONDS => Ok(kept.counterpart),
-            _ => self.fetch(directory, agency, now).await,
+            _ => self.fetch(directory, agency, None, now).await,
         }
     }
 
@@ -154,6 +180,7 @@ impl Parties {
         &self,
         directory: &VerifiedDirectory,
         agency: &AgencyId,
+        officer: Option<Fingerprint>,
         now: Timestamp,
     ) -> Result<Counterpart, Stop> {
         let unknown = || Stop::refuse(Reason::UnknownAgency, "not in the directory");
@@ -173,7 +200,19 @@ impl Parties {
             .roster
             .ok_or_else(|| unavailable("no roster"))?
             .encode_to_vec();
-        let party = assemble(&mut client, record, certificate, &roster, now).await?;
+        let chain = |e: PartyError| Stop::refuse(Reason::Roster, e);
+        let at_hand = self
+            .kept(directory, agency)
+            .map(|kept| kept.counterpart.party);
+        let at_hand = at_hand
+            .iter()
+            .flat_map(|party| party.certificates().cloned());
+        let mut party =
+            Party::assemble(record.clone(), certificate, &roster, at_hand, now).map_err(chain)?;
+        party
+            .check_fresh(now)
+            .map_err(|e| Stop::refuse(Reason::RosterExpired, e))?;
+        supply(&mut client, &mut party, officer).await?;
         let digest = Digest::try_from(current.bundle.as_slice()).map_err(unavailable)?;
         let (bundle, rules) = self.bundle(&mut client, digest).await?;
         let counterpart = Counterpart {
@@ -233,27 +272,29 @@ impl Parties {
     }
 }
 
-async fn assemble(
+/// Fetches the certificates of the desks, and of the officer who matters, that are not at hand.
+async fn supply(
     client: &mut PeerClient<Channel>,
-    record: &AgencyRecord,
-    certificate: &Certificate,
-    roster: &[u8],
-    now: Timestamp,
-) -> Result<Party, Stop> {
-    let refuse = |e: waypost_proto::party::PartyError| Stop::refuse(Reason::Roster, e);
-    let mut party =
-        Party::assemble(record.clone(), certificate, roster, [], now).map_err(refuse)?;
-    party
-        .check_fresh(now)
-        .map_err(|e| Stop::refuse(Reason::RosterExpired, e))?;
-    let missing: Vec<Digest> = party.missing().collect();
+    party: &mut Party,
+    officer: Option<Fingerprint>,
+) -> Result<(), Stop> {
+    let roster = party.roster().roster();
+    let desks = roster.desks.values().map(|desk| desk.certificate.digest);
+    let officer = officer.and_then(|fingerprint| roster.officers.get(&fingerprint));
+    let needed: BTreeSet<Digest> = desks
+        .chain(officer.map(|officer| officer.certificate.digest))
+        .collect();
+    let missing: Vec<Digest> = party
+        .missing()
+        .filter(|digest| needed.contains(digest))
+        .collect();
     for digest in missing {
         let bytes = object(client, wire::ObjectType::Certificate, digest).await?;
         let certificate =
             Certificate::parse(&bytes).map_err(|e| Stop::refuse(Reason::Roster, e))?;
         party.supply([certificate]);
     }
-    Ok(party)
+    Ok(())
 }
 
 async fn object(

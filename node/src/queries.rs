@@ -11,7 +11,7 @@ use waypost_proto::wire;
 
 use crate::body;
 use crate::host::{Node, Stop};
-use crate::parties::Counterpart;
+use crate::parties::{Cited, Counterpart};
 use crate::record;
 use crate::sequencer::{Log, LogError};
 
@@ -55,10 +55,19 @@ impl Node {
         index: u64,
         from: u64,
     ) -> Result<wire::Evidence, Stop> {
-        self.log(agency).evidence(index, from).map_err(|error| {
-            tracing::warn!(%agency, %error, "no evidence");
-            Stop::refuse(Reason::Evidence, "the log does not reach that size")
-        })
+        match self.log(agency).evidence(index, from) {
+            Ok(evidence) => Ok(evidence),
+            // The other side claims to have seen more than there is: it asks again, or its operator
+            // finds out that this log was cut.
+            Err(LogError::Beyond { .. }) => Err(Stop::refuse(
+                Reason::Unavailable,
+                "the log does not reach the size that the other side has seen",
+            )),
+            Err(error) => {
+                tracing::error!(%agency, %error, "a log cannot be read");
+                Err(Stop::Failed)
+            }
+        }
     }
 
     /// The body of a message.
@@ -104,8 +113,8 @@ impl Node {
             .map_err(|error| unreadable(&error))
     }
 
-    /// A counterpart with the roster that a message cites: hosted here, from its node, or, when that
-    /// cannot be reached, as it was last accepted into this node's logs.
+    /// A counterpart as a message cites it: hosted here, from its node, or, when that cannot be
+    /// reached, as it was last accepted into this node's logs.
     ///
     /// # Errors
     /// As [`crate::parties::Parties::citing`].
@@ -113,22 +122,24 @@ impl Node {
         &self,
         directory: &VerifiedDirectory,
         agency: &AgencyId,
-        cited: Digest,
+        cited: Cited,
         now: Timestamp,
     ) -> Result<Counterpart, Stop> {
-        let counterpart = match self.hosted(agency) {
-            Some(counterpart) => counterpart,
-            None => match self.parties.citing(directory, agency, cited, now).await {
-                Err(stop) if stop.reason() == Reason::Unavailable => {
-                    self.last_accepted(directory, agency, now)?.ok_or(stop)?
-                }
-                other => return other,
-            },
-        };
-        if counterpart.party.roster().digest() == cited {
-            Ok(counterpart)
-        } else {
-            Err(Stop::refuse(Reason::Roster, "ENV-07"))
+        if let Some(hosted) = self.hosted(agency) {
+            return if hosted.party.roster().digest() == cited.roster {
+                Ok(hosted)
+            } else {
+                Err(Stop::refuse(Reason::Roster, "ENV-07"))
+            };
+        }
+        match self.parties.citing(directory, agency, cited, now).await {
+            // What was accepted before serves only if it is what the message means: an outage must
+            // not end a message.
+            Err(stop) if stop.reason() == Reason::Unavailable => self
+                .last_accepted(directory, agency, now)?
+                .filter(|counterpart| cited.fits(counterpart))
+                .ok_or(stop),
+            other => other,
         }
     }
 

@@ -194,7 +194,6 @@ impl Lane {
             tracing::error!(message = %id, "a queued message is missing");
             return Err(Stop::Failed);
         };
-        let header = Header::decode(&message.header).map_err(|_| Stop::Failed)?;
         match self.offer(&id, &message).await {
             Ok(Offered::Settled) => Ok(Step::Settled),
             // Only the recipient's own word ends a message; what fails here is tried again.
@@ -202,21 +201,28 @@ impl Lane {
                 self.refused(&id, reason).await?;
                 Ok(Step::Settled)
             }
-            Ok(Offered::Refused(reason)) => self.wait(&id, &message, &header, reason).await,
-            Err(stop) => self.wait(&id, &message, &header, stop.reason()).await,
+            Ok(Offered::Refused(reason)) => self.wait(reason).await,
+            Err(stop) => self.wait(stop.reason()).await,
         }
     }
 
-    /// Tries again later; past its expiry that is said once.
-    async fn wait(
-        &self,
-        id: &MessageId,
-        message: &record::Message,
-        header: &Header,
-        reason: Reason,
-    ) -> Result<Step, Stop> {
-        if self.node.now() >= header.expires && message.outcome == wire::Outcome::Queued {
-            self.unconfirmed(id).await?;
+    /// Tries again later. Of every message of the queue that is past its expiry, that is said once.
+    async fn wait(&self, reason: Reason) -> Result<Step, Stop> {
+        let (agency, counterpart) = &self.pair;
+        let mut next = Some(record::outbox(agency, counterpart, LANE));
+        while let Some(range) = next {
+            let page = self.node.store.scan(&range, limit::SCAN_ROWS)?;
+            for (_, id) in &page.rows {
+                let id = record::decode_message_id(id)?;
+                let Some(message) = self.node.message(agency, &id)? else {
+                    continue;
+                };
+                let header = Header::decode(&message.header).map_err(|_| Stop::Failed)?;
+                if self.node.now() >= header.expires && message.outcome == wire::Outcome::Queued {
+                    self.unconfirmed(&id).await?;
+                }
+            }
+            next = page.next;
         }
         Ok(Step::Again(reason))
     }

@@ -32,6 +32,9 @@ pub const STORE_FOLDER: &str = "store";
 /// The vault's file in the node's data folder.
 pub const VAULT_FILE: &str = "vault.slots";
 
+/// Beside an agency's log key: its log was begun.
+pub const LOG_BEGUN_FILE: &str = "log.begun";
+
 /// Why a node does not start. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -112,6 +115,14 @@ pub enum StartError {
     /// A log cannot be continued.
     #[error("a log cannot be continued")]
     Log(#[from] LogError),
+    /// The log was begun, and is not there.
+    #[error("the log of `{agency}` was begun and the store does not hold it: is the disk mounted? A node never begins a second log under the same key; restore `{}` from a backup", store.display())]
+    LogLost {
+        /// The agency.
+        agency: AgencyId,
+        /// The store's folder.
+        store: PathBuf,
+    },
     /// The sequencer does not start.
     #[error("the sequencer does not start")]
     Sequencer(#[from] sequencer::StartError),
@@ -180,10 +191,7 @@ pub async fn start(
         let (bundle, rules) = policies(&listed.id, listed.bundle.as_deref())?;
         agencies.push(Agency::new(own, bundle, rules, verifier));
         let log = LogConfig::new(listed.id.clone(), 1, hosted.log_key)?;
-        if let Err(LogError::Absent { .. }) = Log::new(Arc::clone(&store), listed.id.clone()).head()
-        {
-            sequencer::create_log(store.as_ref(), &log, now)?;
-        }
+        begin_log(config, &store, &log, &listed.id, now)?;
         logs.push(log);
     }
     let sequencer = Sequencer::start(
@@ -192,6 +200,19 @@ pub async fn start(
         logs,
         Arc::clone(&clock),
     )?;
+    let swept = sequencer.swept();
+    if swept.missing > 0 {
+        tracing::error!(
+            bodies = swept.missing,
+            "bodies in the store have no key in the vault: they cannot be read; restore the vault"
+        );
+    }
+    if swept.orphans > 0 {
+        tracing::info!(
+            keys = swept.orphans,
+            "keys of bodies that were never stored were destroyed"
+        );
+    }
     let node = Arc::new(Node::new(host::Parts {
         id: config.node.clone(),
         clock,
@@ -211,6 +232,38 @@ pub async fn start(
             })?;
     }
     Ok(Started { node, sequencer })
+}
+
+/// Begins the log of an agency that has none, once: the marker beside its key says that it was begun.
+///
+/// INVARIANT (one log a key): a node that lost its store must not sign a second tree.
+fn begin_log(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    log: &LogConfig,
+    agency: &AgencyId,
+    now: Timestamp,
+) -> Result<(), StartError> {
+    let marker = setup::agency_folder(config, agency).join(LOG_BEGUN_FILE);
+    match Log::new(Arc::clone(store), agency.clone()).head() {
+        Err(LogError::Absent { .. }) if marker.exists() => {
+            return Err(StartError::LogLost {
+                agency: agency.clone(),
+                store: config.data.join(STORE_FOLDER),
+            });
+        }
+        Err(LogError::Absent { .. }) => {
+            sequencer::create_log(store.as_ref(), log, now)?;
+        }
+        head => {
+            head?;
+        }
+    }
+    // After the log: a crash between the two is mended at the next start.
+    if !marker.exists() {
+        files::write_public(&marker, b"begun\n")?;
+    }
+    Ok(())
 }
 
 /// The agency's own chain: with the roster of its registration, or a newer one published since.

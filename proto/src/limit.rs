@@ -43,8 +43,8 @@ pub const CHECKPOINT_TEXT_BYTES: usize = 2 * 1024;
 pub const NOTE_SIGNATURES: usize = 16;
 /// A signed roster, encoded.
 pub const ROSTER_BYTES: usize = 512 * 1024;
-/// Officers of one roster.
-pub const ROSTER_OFFICERS: usize = 1024;
+/// Officers of one roster: their certificates of up to 14 kB are stored with it in one commit.
+pub const ROSTER_OFFICERS: usize = 128;
 /// Desks of one roster.
 pub const ROSTER_DESKS: usize = 64;
 /// One directory record, encoded.

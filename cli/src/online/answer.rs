@@ -1,7 +1,7 @@
 //! `ack`, `reply`, and a desk's reports: messages that answer one of a case.
 
 use serde::Serialize;
-use waypost_proto::draft::{Draft, Request};
+use waypost_proto::draft::{Draft, Reason, Request};
 use waypost_proto::envelope::Addressing;
 use waypost_proto::form::{Form, FormBuilder, FormError};
 use waypost_proto::kind::Kind;
@@ -12,7 +12,7 @@ use super::cases;
 use super::chain;
 use super::input;
 use super::mail::{self, Direction, Item};
-use super::policy::{self, Selection};
+use super::policy;
 use super::refer::{both_rules, unfit};
 use super::send::{self, Ends, Sent};
 use super::session::Session;
@@ -154,10 +154,17 @@ pub(crate) async fn answer(
         .minimise(&judge, rules.versions()?)
         .map_err(|e| unfit(&e))?;
     if !minimisation.withheld.is_empty() {
-        let mut page = Page::default();
-        Selection::of(&minimisation).page(&mut page);
+        let rules: Vec<String> = minimisation
+            .withheld
+            .iter()
+            .map(|w| match &w.reason {
+                Reason::Forbidden { rule, .. } => format!("{}: rule `{rule}`", w.label),
+                _ => format!("{}: no rule permits it", w.label),
+            })
+            .collect();
         return Err(
             Failure::denied("the rules do not let this answer go to this desk")
+                .because(rules.join("; "))
                 .because("nothing was sent")
                 .next("telephone the other agency; see `waypost policy explain`"),
         );

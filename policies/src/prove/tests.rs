@@ -1,11 +1,18 @@
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::*;
 use crate::Bundle;
 use crate::fixtures::{built_in, built_in_and};
 
-/// Where Debian puts it. The tests need it: a proof that is skipped proves nothing.
-const CVC5: &str = "/usr/bin/cvc5";
+/// The solver on the search path. The tests need it: a proof that is skipped proves nothing.
+fn cvc5() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("cvc5"))
+        .find(|program| program.is_file())
+        .expect("cvc5 is not on the search path: run scripts/prerequisites")
+}
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
@@ -20,7 +27,7 @@ fn run(bundle: &Bundle) -> Report {
 
 fn run_only(bundle: &Bundle, wanted: fn(&Theorem) -> bool) -> Report {
     let rules = Rules::compile(bundle).unwrap();
-    runtime().block_on(prove_only(&rules, Path::new(CVC5), wanted))
+    runtime().block_on(prove_only(&rules, &cvc5(), wanted))
 }
 
 fn refuted(report: &Report) -> BTreeMap<&'static str, String> {
