@@ -77,7 +77,7 @@ fn a_roster_that_does_not_verify_breaks_the_chain() {
 }
 
 #[test]
-fn an_expired_roster_is_refused_from_its_last_second() {
+fn a_roster_is_refused_from_the_second_it_expires() {
     let party = sender().party();
     let end = sender().roster.valid_until;
     party.check_fresh(Timestamp(end.0 - 1)).unwrap();
