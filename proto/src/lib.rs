@@ -55,4 +55,6 @@ pub mod strict;
 pub mod wire;
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod vectors;

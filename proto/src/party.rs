@@ -249,3 +249,6 @@ impl Party {
         Ok(certificate.recipient(&desk.encryption_key, at)?)
     }
 }
+
+#[cfg(test)]
+mod tests;
