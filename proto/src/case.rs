@@ -231,12 +231,14 @@ mod tests {
         );
     }
 
+    /// CAS-04.
     #[test]
     fn the_referrer_cannot_acknowledge_its_own_referral() {
         let step = sent().step(&message(Direction::Out, Kind::Acknowledgement, referral()));
         assert_eq!(step, Err(Illegal::Acknowledgement));
     }
 
+    /// CAS-04.
     #[test]
     fn an_acknowledgement_of_another_message_is_refused() {
         let step = sent().step(&message(
@@ -247,6 +249,7 @@ mod tests {
         assert_eq!(step, Err(Illegal::Acknowledgement));
     }
 
+    /// CAS-04.
     #[test]
     fn a_second_acknowledgement_is_refused() {
         let ack = message(Direction::In, Kind::Acknowledgement, referral());
@@ -256,6 +259,7 @@ mod tests {
         );
     }
 
+    /// CAS-03.
     #[test]
     fn another_agency_cannot_join_a_case() {
         let event = Event::Message {
@@ -267,9 +271,64 @@ mod tests {
         assert_eq!(sent().step(&event), Err(Illegal::Counterpart));
     }
 
+    /// CAS-01.
     #[test]
     fn a_reply_does_not_open_a_case() {
         let open = Case::open(Kind::Reply, referral(), Direction::In, counterpart());
         assert_eq!(open, Err(Illegal::NoCase { kind: Kind::Reply }));
+    }
+
+    /// CAS-01.
+    #[test]
+    fn only_a_referral_opens_a_case() {
+        for kind in Kind::ALL {
+            let open = Case::open(*kind, referral(), Direction::In, counterpart());
+            assert_eq!(open.is_ok(), *kind == Kind::ReferralNrm);
+        }
+    }
+
+    /// CAS-02.
+    #[test]
+    fn a_second_referral_does_not_open_the_case_again() {
+        let event = Event::Message {
+            direction: Direction::Out,
+            kind: Kind::ReferralNrm,
+            in_reply_to: None,
+            counterpart: counterpart(),
+        };
+        assert_eq!(sent().step(&event), Err(Illegal::Exists));
+    }
+
+    /// CAS-04.
+    #[test]
+    fn the_referrers_acknowledgement_is_refused_at_the_recipient_too() {
+        let case = Case::open(Kind::ReferralNrm, referral(), Direction::In, counterpart()).unwrap();
+        let ack = message(Direction::In, Kind::Acknowledgement, referral());
+        assert_eq!(case.step(&ack), Err(Illegal::Acknowledgement));
+    }
+
+    /// CAS-05.
+    #[test]
+    fn a_case_does_not_overflow() {
+        let case = Case {
+            messages: u32::MAX,
+            ..sent()
+        };
+        let reply = message(Direction::In, Kind::Reply, referral());
+        assert_eq!(case.step(&reply), Err(Illegal::Full));
+    }
+
+    #[test]
+    fn each_error_names_its_check() {
+        let kind = Kind::Reply;
+        for (error, check) in [
+            (Illegal::NoCase { kind }, "CAS-01"),
+            (Illegal::Exists, "CAS-02"),
+            (Illegal::Counterpart, "CAS-03"),
+            (Illegal::Acknowledgement, "CAS-04"),
+            (Illegal::Full, "CAS-05"),
+        ] {
+            assert!(error.to_string().starts_with(check));
+        }
     }
 }

@@ -116,3 +116,6 @@ pub fn roster_accepted(agency: &AgencyId, version: u64, digest: Digest) -> Event
         digest: digest.as_bytes().to_vec(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -570,3 +570,6 @@ impl Opened {
         truthful::check(self.header.kind, &self.payload, &self.header.manifest)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,6 @@ impl Header {
         .encode_to_vec()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -329,3 +329,6 @@ const fn consent_from_wire(consent: wire::ConsentState) -> Result<ConsentState, 
         wire::ConsentState::Unspecified => Err(ManifestError::Unspecified { field: "consent" }),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -48,6 +48,7 @@ mod tests {
     use super::*;
     use crate::wire;
 
+    /// STR-03.
     #[test]
     fn an_unknown_field_is_refused() {
         let mut bytes = wire::Refusal {
@@ -63,6 +64,36 @@ mod tests {
         );
     }
 
+    /// STR-03.
+    #[test]
+    fn a_default_that_is_written_out_is_refused() {
+        // Field 1, a text of no characters.
+        assert_eq!(
+            decode::<wire::Refusal>(&[0x0a, 0x00], 100),
+            Err(StrictError::NotCanonical)
+        );
+    }
+
+    /// STR-02.
+    #[test]
+    fn bytes_that_are_not_the_message_are_refused() {
+        for bytes in [&[0xff][..], &[0x0a, 0x05, b'x']] {
+            assert_eq!(
+                decode::<wire::Refusal>(bytes, 100),
+                Err(StrictError::Malformed)
+            );
+        }
+    }
+
+    #[test]
+    fn each_error_names_its_check() {
+        let long = StrictError::TooLong { found: 2, limit: 1 };
+        assert!(long.to_string().starts_with("STR-01"));
+        assert!(StrictError::Malformed.to_string().starts_with("STR-02"));
+        assert!(StrictError::NotCanonical.to_string().starts_with("STR-03"));
+    }
+
+    /// STR-01. The bytes would not decode either.
     #[test]
     fn the_limit_is_checked_before_decoding() {
         let bytes = [0xff; 11];

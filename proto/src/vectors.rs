@@ -30,12 +30,15 @@ use base64::engine::general_purpose::STANDARD;
 mod sample;
 
 mod checkpoint;
+mod header;
 mod tlog_proof;
 mod tree;
 
 /// Every area. A directory without one fails a test.
 const AREAS: &[&Area] = &[
     &checkpoint::CHECKPOINT,
+    &header::HEADER,
+    &header::MANIFEST,
     &tree::CONSISTENCY,
     &tree::INCLUSION,
     &tlog_proof::TLOG_PROOF,
