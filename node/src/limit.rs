@@ -55,11 +55,11 @@ pub const OFFER_ATTEMPTS: u32 = 3;
 /// First pause before a message is offered again, in milliseconds.
 pub const BACKOFF_FIRST_MS: u64 = 250;
 /// Longest pause before a message is offered again, in milliseconds.
-pub const BACKOFF_MOST_MS: u64 = 5 * 60 * 1000;
+pub const BACKOFF_MOST_MS: u64 = 60 * 1000;
 /// What an officer signs to log in.
 pub const LOG_IN_BYTES: usize = 1024;
 /// Certificates that may come with a roster.
-pub const ROSTER_CERTIFICATES: usize = 1100;
+pub const ROSTER_CERTIFICATES: usize = 256;
 /// Items of one list.
 pub const LIST_ITEMS: usize = 1000;
 /// Events that wait for a watcher.
@@ -72,5 +72,3 @@ pub const BUNDLE_FOLDER_BYTES: usize = 1024 * 1024;
 pub const EVIDENCE_BYTES: usize = 7 * 1024;
 /// A `Submitted` event: leaves room for its proof in [`EVIDENCE_BYTES`].
 pub const SUBMITTED_BYTES: usize = 4 * 1024;
-/// How long a queued message may wait for its next offer while it has not expired, in seconds.
-pub const EXPIRY_LOOK_SECONDS: u64 = 30;

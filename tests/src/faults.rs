@@ -144,24 +144,34 @@ async fn a_message_that_expires_undelivered_is_unconfirmed_until_the_recipients_
     let ends = sender.ends(&authority.id).await.unwrap();
     authority.node.peers.set(Passage::Cut);
 
-    let letter = Letter {
+    // Two: the one that waits behind the other is told of by its deadline as well.
+    let letters = [(); 2].map(|()| Letter {
         lasts: 6,
         ..Letter::referral().unwrap()
-    };
-    let sealed = ends.seal(&letter, &sender.signing).unwrap();
-    sender.send_sealed(sealed.into_wire()).await.unwrap();
-    sender
-        .outcome(&letter.id, Outcome::Unconfirmed)
-        .await
-        .unwrap();
+    });
+    for letter in &letters {
+        let sealed = ends.seal(letter, &sender.signing).unwrap();
+        sender.send_sealed(sealed.into_wire()).await.unwrap();
+    }
+    for letter in &letters {
+        sender
+            .outcome(&letter.id, Outcome::Unconfirmed)
+            .await
+            .unwrap();
+    }
     authority.node.peers.set(Passage::Open);
-    sender.outcome(&letter.id, Outcome::Expired).await.unwrap();
+    for letter in &letters {
+        sender.outcome(&letter.id, Outcome::Expired).await.unwrap();
+    }
 
     let ours = Ledger::read(&scheme, ngo, &mut sender).await.unwrap();
-    assert_eq!(
-        ours.story(&letter.id),
-        ["submitted", "unconfirmed", "expired"]
-    );
+    for letter in &letters {
+        assert_eq!(
+            ours.story(&letter.id),
+            ["submitted", "unconfirmed", "expired"]
+        );
+    }
+    let [letter, _] = &letters;
     let mut recipient = Officer::of(&scheme, authority).await.unwrap();
     let theirs = Ledger::read(&scheme, authority, &mut recipient)
         .await

@@ -1,5 +1,7 @@
 //! Stopping, starting, and what is kept.
 
+use std::fs;
+
 use waypost_proto::openpgp::Suite;
 use waypost_proto::wire::{self, Outcome};
 
@@ -100,6 +102,20 @@ async fn a_node_that_was_killed_keeps_what_it_answered() {
     assert_eq!(theirs.received(), sent);
 }
 
+/// INVARIANT (one log a key).
+#[tokio::test]
+async fn a_node_that_lost_its_store_does_not_begin_a_second_log() {
+    let mut scheme = Scheme::running(Suite::Classical, &[NGO]).await.unwrap();
+    let node = scheme.node_mut(0).unwrap();
+    node.kill().await.unwrap();
+    let (store, aside) = (node.store(), node.data().join("store.aside"));
+    fs::rename(&store, &aside).unwrap();
+    assert!(node.start().await.is_err());
+    fs::remove_dir_all(&store).unwrap();
+    fs::rename(&aside, &store).unwrap();
+    node.start().await.unwrap();
+}
+
 #[tokio::test]
 async fn no_value_of_a_form_is_in_a_nodes_files_or_its_log_lines() {
     let mut scheme = Scheme::running(Suite::Classical, &[NGO, AUTHORITY])
@@ -138,7 +154,7 @@ async fn no_value_of_a_form_is_in_a_nodes_files_or_its_log_lines() {
         assert_eq!(search::files_with(node.folder(), VALUES).unwrap(), []);
         // The same search finds what is there.
         let planted = node.store().join("planted");
-        std::fs::write(&planted, format!("\0\x01{}\u{ff}", VALUES[0])).unwrap();
+        fs::write(&planted, format!("\0\x01{}\u{ff}", VALUES[0])).unwrap();
         let found = search::files_with(node.folder(), VALUES).unwrap();
         assert_eq!(found, [(planted, VALUES[0].to_owned())]);
     }

@@ -165,7 +165,7 @@ fn an_unsorted_repeated_empty_or_too_long_list_is_refused() {
 fn sorted_lists_within_their_limits_are_accepted() {
     let roster = changed(|roster| {
         let officer = roster.officers[0].clone();
-        roster.officers = (0..=200)
+        roster.officers = (0..u8::try_from(limit::ROSTER_OFFICERS).unwrap())
             .map(|byte| {
                 let mut officer = officer.clone();
                 if let Some(certificate) = &mut officer.certificate {
@@ -184,7 +184,7 @@ fn sorted_lists_within_their_limits_are_accepted() {
         roster.revoked = vec![vec![0; 32], vec![1; 32]];
     })
     .unwrap();
-    assert_eq!(roster.roster().officers.len(), 201);
+    assert_eq!(roster.roster().officers.len(), limit::ROSTER_OFFICERS);
     assert_eq!(roster.roster().desks.len(), limit::ROSTER_DESKS);
     assert!(!roster.roster().desks.contains_key(&intake()));
 }
