@@ -588,3 +588,6 @@ impl VerifiedHead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

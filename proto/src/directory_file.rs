@@ -260,3 +260,6 @@ impl DirectoryDraft {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

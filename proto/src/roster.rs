@@ -344,3 +344,6 @@ fn parse_desk(wire: &wire::RosterDesk) -> Result<(DeskName, Desk), RosterError> 
     };
     Ok((wire.name.parse()?, desk))
 }
+
+#[cfg(test)]
+mod tests;

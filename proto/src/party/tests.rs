@@ -1,6 +1,7 @@
 //! The chain of one agency, and every link that can break.
 
 use super::*;
+use crate::context::Context;
 use crate::openpgp::KeyRole;
 use crate::roster::Roster;
 use crate::testing::{Agency, BORN, DAY, NOW, intake, key, scheme};
@@ -43,6 +44,10 @@ fn a_whole_chain_gives_the_officer_and_the_key_to_seal_to() {
         certificate.digest(),
         sender().officer.certificate().digest()
     );
+    let login = sender().signer().sign(Context::Login, b"x", NOW).unwrap();
+    certificate
+        .verify(Context::Login, b"x", &login, NOW)
+        .unwrap();
     assert!(party.any_officer(&officer_of(sender())).is_some());
     let recipient = party.recipient(&intake(), NOW).unwrap();
     let desk = sender().desk.certificate();
@@ -77,7 +82,7 @@ fn a_roster_that_does_not_verify_breaks_the_chain() {
 }
 
 #[test]
-fn an_expired_roster_is_refused_from_its_last_second() {
+fn a_roster_is_refused_from_the_second_it_expires() {
     let party = sender().party();
     let end = sender().roster.valid_until;
     party.check_fresh(Timestamp(end.0 - 1)).unwrap();
