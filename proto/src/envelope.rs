@@ -572,4 +572,6 @@ impl Opened {
 }
 
 #[cfg(test)]
+mod seal_tests;
+#[cfg(test)]
 mod tests;
