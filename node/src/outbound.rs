@@ -13,7 +13,7 @@ use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
 use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::envelope::{Authenticated, Received};
-use waypost_proto::id::{AgencyId, Fingerprint, SubjectRef};
+use waypost_proto::id::{AgencyId, Fingerprint, SubjectRef, Timestamp};
 use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
@@ -157,23 +157,7 @@ async fn commit(
                 )));
             }
             let position = tx.append(Event::Submitted(submitted))?;
-            let stored = record::Message {
-                header: message.envelope().header.clone(),
-                signature: message.envelope().signature.clone(),
-                body_bytes: message.envelope().body.len() as u64,
-                outgoing: true,
-                position,
-                time: tx.now(),
-                lane: LANE.to_owned(),
-                number,
-                outcome: wire::Outcome::Queued,
-                reason: String::new(),
-                fetched_at: None,
-                opened_at: None,
-                counterpart: None,
-                header_digest: message.header_digest(),
-                body_digest: message.body_digest(),
-            };
+            let stored = queued(message, position, tx.now(), number);
             accept::stage_message(tx, &owner, message, &stored, &case)?;
             tx.put_body(header.message_id, message.envelope().body.clone())?;
             tx.put(last, number.to_be_bytes().to_vec())?;
@@ -191,6 +175,27 @@ async fn commit(
     tracing::info!(agency = %agency.id, message = %id, counterpart = %recipient, "submitted");
     node.wake.pair(&agency.id, &recipient);
     Ok(committed.value)
+}
+
+/// The message as it is stored: queued under its number.
+fn queued(message: &Authenticated, position: u64, time: Timestamp, number: u64) -> record::Message {
+    record::Message {
+        header: message.envelope().header.clone(),
+        signature: message.envelope().signature.clone(),
+        body_bytes: message.envelope().body.len() as u64,
+        outgoing: true,
+        position,
+        time,
+        lane: LANE.to_owned(),
+        number,
+        outcome: wire::Outcome::Queued,
+        reason: String::new(),
+        fetched_at: None,
+        opened_at: None,
+        counterpart: None,
+        header_digest: message.header_digest(),
+        body_digest: message.body_digest(),
+    }
 }
 
 fn prove(node: &Node, agency: &AgencyId, position: u64) -> Result<wire::Evidence, Stop> {
