@@ -7,6 +7,7 @@ use tonic::Status;
 use waypost_proto::entry::Entry;
 use waypost_proto::header::Header;
 use waypost_proto::id::{AgencyId, CaseId, Digest, Fingerprint, MessageId};
+use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
 use crate::desk::list_item;
@@ -28,12 +29,16 @@ pub fn list(
         .unwrap_or(usize::MAX)
         .clamp(1, limit::LIST_ITEMS);
     let after = request.after;
-    let (range, start) = match CaseId::try_from(request.case_id.as_slice()) {
-        Ok(case) => (
-            record::case_messages(agency, &case),
-            record::case_message(agency, &case, after),
-        ),
-        Err(_) => (record::list(agency), record::list_item(agency, after)),
+    let (range, start) = match request.case_id.as_slice() {
+        [] => (record::list(agency), record::list_item(agency, after)),
+        bytes => {
+            let case = CaseId::try_from(bytes)
+                .map_err(|_| Stop::refuse(Reason::Malformed, "case_id: not 16 bytes"))?;
+            (
+                record::case_messages(agency, &case),
+                record::case_message(agency, &case, after),
+            )
+        }
     };
     let mut next = Some(if after == 0 {
         range

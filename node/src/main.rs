@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tracing_subscriber::EnvFilter;
@@ -159,7 +160,10 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()>
     let server = Server::bind(config, &identity, names).await?;
     let addresses = server.addresses();
     let stopping = CancellationToken::new();
-    let relay = tokio::spawn(relay::run(Arc::clone(&node), stopping.clone()));
+    let mut relay = Some(tokio::spawn(relay::run(
+        Arc::clone(&node),
+        stopping.clone(),
+    )));
     let services = Services {
         peers: Routes::new(rpc::peer_service(PeerService::new(Arc::clone(&node)))),
         desks: Routes::new(rpc::desk_service(DeskService::new(
@@ -177,6 +181,7 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()>
             () = stop => {}
             error = failed => tracing::error!(%error, "the sequencer failed: the node stops"),
             () = reload_directory(&node, config, &mut reload) => {}
+            () = ended(&mut relay) => tracing::error!("the relay failed: the node stops"),
         }
         stopping.cancel();
     });
@@ -184,14 +189,21 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()>
         Stopped::Finished => tracing::info!("stopped"),
         Stopped::CutOff => tracing::warn!("stopped at the deadline with calls in flight"),
     }
-    match relay.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "the relay failed"),
-        Err(error) => tracing::error!(%error, "the relay failed"),
+    if let Some(relay) = relay {
+        // Told to stop: its queues end after the offer that they are at.
+        let _ = relay.await;
     }
     drop(node);
     started.sequencer.shutdown().await;
     Ok(())
+}
+
+/// Waits for a task that should not end, and takes it away.
+async fn ended<T>(task: &mut Option<JoinHandle<T>>) {
+    if let Some(running) = task.as_mut() {
+        let _ = running.await;
+        *task = None;
+    }
 }
 
 /// Reads the directory anew at every SIGHUP, for ever. What does not hold changes nothing.

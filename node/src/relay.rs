@@ -71,6 +71,11 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) -> Result<(), Stop> {
         let pairs = tokio::select! {
             () = stop.cancelled() => break,
             pairs = node.wake.next() => pairs,
+            // A queue runs until it is told to stop: one that ended has failed.
+            Some(_) = tasks.join_next() => {
+                tracing::error!("a queue ended by itself");
+                return Err(Stop::Failed);
+            }
         };
         for pair in pairs {
             let notify = running.entry(pair.clone()).or_insert_with(|| {
