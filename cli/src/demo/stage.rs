@@ -311,12 +311,15 @@ impl Stage {
                 continue;
             };
             if let Some(id) = child.id() {
-                // A node that does not stop is killed when the child is dropped.
-                let _ = Command::new("kill")
-                    .arg("-TERM")
-                    .arg(id.to_string())
+                // The shell has `kill` built in.
+                let asked = Command::new("sh")
+                    .args(["-c", &format!("kill -TERM {id}")])
                     .status()
                     .await;
+                // If it cannot be asked, it goes unasked: its store is made for that.
+                if !asked.is_ok_and(|status| status.success()) {
+                    let _ = child.start_kill();
+                }
                 let _ = tokio::time::timeout(PATIENCE, child.wait()).await;
             }
         }
