@@ -4,7 +4,7 @@
 //! comes back is hashed and checked along the chain. Nothing here is state: what a message rested on
 //! is stored with the entry that accepts the message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message as _;
@@ -278,17 +278,7 @@ async fn supply(
     party: &mut Party,
     officer: Option<Fingerprint>,
 ) -> Result<(), Stop> {
-    let roster = party.roster().roster();
-    let desks = roster.desks.values().map(|desk| desk.certificate.digest);
-    let officer = officer.and_then(|fingerprint| roster.officers.get(&fingerprint));
-    let needed: BTreeSet<Digest> = desks
-        .chain(officer.map(|officer| officer.certificate.digest))
-        .collect();
-    let missing: Vec<Digest> = party
-        .missing()
-        .filter(|digest| needed.contains(digest))
-        .collect();
-    for digest in missing {
+    for digest in party.missing_for(officer.as_ref()) {
         let bytes = object(client, wire::ObjectType::Certificate, digest).await?;
         let certificate =
             Certificate::parse(&bytes).map_err(|e| Stop::refuse(Reason::Roster, e))?;

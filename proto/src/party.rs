@@ -3,7 +3,7 @@
 //! operator -> directory head -> agency record -> agency certificate -> roster -> officer, desk.
 //! Nodes and clients build it alike; clients never take the node's word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::directory::AgencyRecord;
 use crate::id::{DeskName, Digest, Fingerprint, Timestamp};
@@ -139,6 +139,20 @@ impl Party {
         desks
             .chain(officers)
             .filter(|digest| !self.certificates.contains_key(digest))
+    }
+
+    /// Of those, the ones that a message needs: every desk's, and that of the officer who signed.
+    #[must_use]
+    pub fn missing_for(&self, officer: Option<&Fingerprint>) -> Vec<Digest> {
+        let roster = self.roster.roster();
+        let desks = roster.desks.values().map(|desk| desk.certificate.digest);
+        let officer = officer.and_then(|fingerprint| roster.officers.get(fingerprint));
+        let needed: BTreeSet<Digest> = desks
+            .chain(officer.map(|officer| officer.certificate.digest))
+            .collect();
+        self.missing()
+            .filter(|digest| needed.contains(digest))
+            .collect()
     }
 
     /// Adds certificates that were missing.

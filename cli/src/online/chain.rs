@@ -4,7 +4,7 @@
 use prost::Message as _;
 use waypost_policies::Bundle;
 use waypost_proto::directory::VerifiedHead;
-use waypost_proto::id::{AgencyId, Digest};
+use waypost_proto::id::{AgencyId, Digest, Fingerprint};
 use waypost_proto::openpgp::Certificate;
 use waypost_proto::party::Party;
 use waypost_proto::roster::VerifiedRoster;
@@ -101,7 +101,8 @@ pub(crate) async fn look_up(
     let roster = roster.encode_to_vec();
     let mut party = Party::assemble(record, &certificate, &roster, certificates, session.now)
         .map_err(|e| broken(agency, &e))?;
-    supply(&mut session.client, &mut party).await?;
+    let officer = session.signing.certificate().fingerprint();
+    supply(&mut session.client, &mut party, Some(&officer)).await?;
     party.check_fresh(session.now).map_err(|e| {
         Failure::error(e.to_string()).because("nothing is sealed to its keys").next(
             "if it is your agency: waypost roster sign --publish; otherwise telephone the agency",
@@ -169,11 +170,15 @@ pub(crate) fn certificates(
         .map_err(|e| broken(agency, &e))
 }
 
-/// Fetches certificates that the roster names and the node did not send along.
-pub(crate) async fn supply(client: &mut Client, party: &mut Party) -> Result<(), Failure> {
-    let missing: Vec<Digest> = party.missing().collect();
+/// Fetches certificates that are needed and that the node did not send along: the desks', and that of
+/// the officer who signed.
+pub(crate) async fn supply(
+    client: &mut Client,
+    party: &mut Party,
+    officer: Option<&Fingerprint>,
+) -> Result<(), Failure> {
     let agency = party.record().id.clone();
-    for digest in missing {
+    for digest in party.missing_for(officer) {
         let bytes = object(client, wire::ObjectType::Certificate, digest)
             .await
             .map_err(|e| broken(&agency, &e))?;

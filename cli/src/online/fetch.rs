@@ -145,7 +145,9 @@ async fn party(
         at,
     )
     .map_err(|e| untrue(item, &e))?;
-    chain::supply(&mut session.client, &mut party).await?;
+    // The one who signed, on the sender's side; on the other it is nobody's certificate.
+    let officer = item.header.officer;
+    chain::supply(&mut session.client, &mut party, Some(&officer)).await?;
     Ok(party)
 }
 
