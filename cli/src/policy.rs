@@ -31,13 +31,18 @@ pub fn bundle(folder: Option<&Path>) -> Result<Bundle, Failure> {
         return Bundle::builtin()
             .map_err(|e| Failure::error("the built-in bundle is at fault").caused_by(&e));
     };
-    let mut files = Vec::new();
-    collect(folder, "", DEPTH, &mut files)?;
-    Bundle::new(files).map_err(|e| {
+    Bundle::new(folder_files(folder)?).map_err(|e| {
         Failure::invalid(format!("`{}` holds no policy bundle", folder.display()))
             .caused_by(&e)
             .next("give a folder of `.cedar` files: `--bundle DIR`")
     })
+}
+
+/// The files of a bundle's folder, by name relative to it.
+pub(crate) fn folder_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut files = Vec::new();
+    collect(folder, "", DEPTH, &mut files)?;
+    Ok(files)
 }
 
 fn collect(
@@ -57,10 +62,9 @@ fn collect(
             .file_name()
             .map(|n| n.to_string_lossy().into_owned())
             .unwrap_or_default();
-        if path.is_dir() {
-            if let Some(depth) = depth.checked_sub(1) {
-                collect(&path, &format!("{prefix}{name}/"), depth, files)?;
-            }
+        // A folder too deep is refused as a file that cannot be read: a rule is never left out quietly.
+        if let Some(depth) = depth.checked_sub(1).filter(|_| path.is_dir()) {
+            collect(&path, &format!("{prefix}{name}/"), depth, files)?;
         } else if files.len() <= limit::BUNDLE_FILES {
             let content = read_file(&path, limit::BUNDLE_BYTES)?;
             files.push((format!("{prefix}{name}"), content.to_vec()));

@@ -2,8 +2,6 @@
 //! what it takes out.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,20 +10,17 @@ use waypost_proto::catalogue::{Catalogue, Shape};
 use waypost_proto::draft::{Minimisation, Reason, Shared, Withheld};
 use waypost_proto::id::{AgencyId, DeskName, Digest};
 use waypost_proto::kind::Kind;
-use waypost_proto::limit;
 use waypost_proto::manifest::Versions;
 use waypost_proto::party::Party;
 use waypost_proto::taxonomy::Taxonomy;
 use waypost_proto::vocabulary::Part;
 
 use crate::context::Context;
-use crate::home::read_file;
 use crate::output::{Failure, Page};
+use crate::policy::folder_files;
 
 /// Folder below the home with the agency's own Cedar files; the built-in bundle if absent.
 const FOLDER: &str = "bundle";
-/// Steps from the bundle's folder to a file of it.
-const DEPTH: usize = 4;
 
 fn unusable(error: &dyn std::error::Error) -> Failure {
     Failure::error("the policy bundle cannot be used")
@@ -39,29 +34,7 @@ pub(crate) fn own_bundle(context: &Context) -> Result<Bundle, Failure> {
     if !folder.is_dir() {
         return Bundle::builtin().map_err(|e| unusable(&e));
     }
-    let mut files = Vec::new();
-    collect(&folder, "", DEPTH, &mut files)?;
-    Bundle::new(files).map_err(|e| unusable(&e))
-}
-
-fn collect(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    files: &mut Vec<(String, Vec<u8>)>,
-) -> Result<(), Failure> {
-    for entry in fs::read_dir(folder).map_err(|e| unusable(&e))? {
-        let path = entry.map_err(|e| unusable(&e))?.path();
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-        let name = format!("{prefix}{}", name.unwrap_or_default());
-        if path.is_dir() && depth > 0 {
-            collect(&path, &format!("{name}/"), depth - 1, files)?;
-        } else if files.len() <= limit::BUNDLE_FILES {
-            let content = read_file(&path, limit::BUNDLE_BYTES)?;
-            files.push((name, content.to_vec()));
-        }
-    }
-    Ok(())
+    Bundle::new(folder_files(&folder)?).map_err(|e| unusable(&e))
 }
 
 /// Compiles a bundle.
