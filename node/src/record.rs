@@ -485,26 +485,18 @@ pub fn accepted(store: &dyn Store, key: &Key) -> Result<Option<Accepted>, StoreE
     Ok(stored.and_then(|bytes| Accepted::decode(&bytes).ok()))
 }
 
-/// A roster of the agency itself that was published after its registration.
-#[derive(Debug, Clone)]
-pub struct PublishedRoster {
-    /// Exact bytes of the `Signed` roster.
-    pub roster: Vec<u8>,
-}
-
-/// The agency's own roster that was last accepted, if one was.
+/// Exact bytes of the agency's own signed roster that was last accepted, if one was.
 ///
 /// # Errors
 /// When the store fails.
 pub fn published_roster(
     store: &dyn Store,
     agency: &AgencyId,
-) -> Result<Option<PublishedRoster>, StoreError> {
+) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(accepted) = accepted(store, &roster(agency, agency))? else {
         return Ok(None);
     };
-    let bytes = read_object(store, agency, wire::ObjectType::Roster, &accepted.digest)?;
-    Ok(bytes.map(|roster| PublishedRoster { roster }))
+    read_object(store, agency, wire::ObjectType::Roster, &accepted.digest)
 }
 
 /// A certificate, roster or bundle that the agency's entries cite, if it is there whole.

@@ -301,7 +301,7 @@ fn own_party(
         return Ok(registered);
     };
     let mut newer =
-        Party::assemble(record.clone(), certificate, &published.roster, [], now).map_err(chain)?;
+        Party::assemble(record.clone(), certificate, &published, [], now).map_err(chain)?;
     if newer.roster().roster().version <= registered.roster().roster().version {
         return Ok(registered);
     }
