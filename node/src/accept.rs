@@ -21,9 +21,6 @@ use crate::limit;
 use crate::record;
 use crate::sequencer::{Abort, Tx};
 
-/// The lane of every message until danger messages and attachments exist.
-pub(crate) const LANE: &str = "ordinary";
-
 /// Both sides of a message, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Sides {
@@ -94,15 +91,16 @@ fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
     })
 }
 
-/// Authenticates, counting what nobody vouched for.
+/// Checks form, chain and signature.
 pub(crate) fn authenticate(
     received: Received,
-    sides: &Sides,
+    sender: &Party,
+    recipient: &Party,
     suite: waypost_proto::openpgp::Suite,
     now: waypost_proto::id::Timestamp,
 ) -> Result<Authenticated, Stop> {
     received
-        .authenticate(&sides.sender, &sides.recipient, suite, now)
+        .authenticate(sender, recipient, suite, now)
         .map_err(|e| Stop::refuse(e.reason(), e))
 }
 

@@ -253,6 +253,12 @@ impl From<crate::record::Corrupt> for Stop {
     }
 }
 
+impl From<crate::record::Corrupt> for Abort<Stop> {
+    fn from(error: crate::record::Corrupt) -> Self {
+        Self::Rejected(Stop::from(error))
+    }
+}
+
 impl From<Abort<Self>> for Stop {
     fn from(abort: Abort<Self>) -> Self {
         match abort {

@@ -1,10 +1,15 @@
-//! Receiving: a peer's message becomes durable before it is answered (proto/spec/peer.md).
+//! Receiving: what a peer offers becomes durable before it is answered (proto/spec/peer.md).
 //!
 //! ```text
 //! Received -> Authenticated -> Permitted -> Committed (log + inbox)
 //! ```
 //!
-//! INVARIANT (durable before answered): the receipt is made from the commit's result.
+//! A request holds offers of one pair of agencies and lane. Signatures are checked side by side; log
+//! evidence, policy and commit go in the order of the numbers, and mostly share one commit.
+//!
+//! INVARIANT (durable before answered): the receipts are made from the commits' results.
+
+mod refusal;
 
 use std::sync::Arc;
 
@@ -13,80 +18,125 @@ use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
 use waypost_proto::directory::AgencyRecord;
 use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::entry::Entry;
 use waypost_proto::envelope::{Authenticated, Received};
-use waypost_proto::evidence::{EvidenceError, Proved};
+use waypost_proto::evidence::{EvidenceError, Gap, Proved};
 use waypost_proto::id::{AgencyId, Digest, MessageId, NodeId, Timestamp};
+use waypost_proto::lane::Lane;
 use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
-use crate::accept::{self, LANE, Sides};
+use self::refusal::Refusal;
+use crate::accept::{self, Sides};
 use crate::contradiction;
 use crate::host::{Agency, Node, Stop};
 use crate::limit;
 use crate::parties::Cited;
 use crate::record;
-use crate::sequencer::Abort;
+use crate::sequencer::{Abort, Queued, Tx};
+use crate::store::Key;
 
-/// Takes a message that the node `peer` offers, and answers with the `Received` entry, or with the
-/// `Expired` tombstone.
+/// Takes what the node `peer` offers, and answers each offer: with the `Received` entry, the `Expired`
+/// tombstone or the `Gap` entry, or with the reason why nothing was kept but, for what was
+/// authenticated, the entry of the refusal.
 ///
 /// # Errors
-/// [`Stop`]: nothing was kept but, for what was authenticated, the entry of the refusal.
+/// [`Stop`]: too many offers, or none.
 pub async fn deliver(
     node: &Arc<Node>,
     peer: &NodeId,
     request: wire::DeliverRequest,
-) -> Result<wire::Evidence, Stop> {
-    let directory = node.directory();
-    let offer = match Offer::take(node, &directory, peer, request) {
-        Ok(offer) => offer,
+) -> Result<Vec<Result<wire::Evidence, Stop>>, Stop> {
+    if request.offers.is_empty() || request.offers.len() > limit::OFFERS {
+        node.refusals.count_unauthenticated();
+        return Err(Stop::refuse(Reason::Malformed, "number of offers"));
+    }
+    let offers: Vec<_> = request.offers.into_iter().map(Offer::decode).collect();
+    let first = offers.iter().flatten().next().map(Offer::pair);
+    let batch = match first {
+        Some((sender, recipient)) => Batch::of(node, peer, sender, recipient),
+        None => Err(Stop::refuse(Reason::Malformed, "no offer")),
+    };
+    let batch = match batch {
+        Ok(batch) => batch,
         Err(stop) => {
-            node.refusals.count_unauthenticated();
-            tracing::debug!(%peer, reason = %stop.reason(), "refused unauthenticated");
-            return Err(stop);
+            let each = offers.into_iter().map(Result::err);
+            let each =
+                each.map(|own| Err(unauthenticated(node, peer, own.unwrap_or(stop.clone()))));
+            return Ok(each.collect());
         }
     };
-    if let Known::Same(position) = offer.known(node)? {
-        return node.evidence(&offer.agency.id, position, offer.seen_by_sender);
+    let mut checking = Vec::new();
+    for offer in offers {
+        checking.push(match offer {
+            Ok(offer) if offer.pair() == batch.pair() => batch.check(node, offer).await,
+            Ok(_) => {
+                let stop = Stop::refuse(Reason::Malformed, "offers of several pairs");
+                Err(unauthenticated(node, peer, stop))
+            }
+            Err(stop) => Err(unauthenticated(node, peer, stop)),
+        });
     }
-    let now = node.now();
-    if node.is_degraded(&offer.agency) {
-        return Err(Stop::refuse(
-            Reason::Degraded,
-            "directory or roster past its validity",
-        ));
+    let mut checked = Vec::new();
+    for check in checking {
+        checked.push(match check {
+            Ok(check) => check.authenticated(node).await,
+            Err(stop) => Err(stop),
+        });
     }
-    let header = offer.received.header();
-    let cited = Cited {
-        roster: header.sender_roster,
-        bundle: header.manifest.versions.sender_bundle,
-        officer: Some(header.officer),
-    };
-    let counterpart = node
-        .counterpart(&directory, &header.sender.agency, cited, now)
-        .await
-        .inspect_err(|_| node.refusals.count_unauthenticated())?;
-    let sides = Sides {
-        sender: counterpart.party,
-        sender_bundle: counterpart.bundle,
-        sender_rules: counterpart.rules,
-        recipient: offer.agency.own(),
-        recipient_bundle: Arc::clone(&offer.agency.bundle),
-        recipient_rules: Arc::clone(&offer.agency.rules),
-    };
-    let message = accept::authenticate(
-        offer.received.clone(),
-        &sides,
-        directory.head().suite(),
-        now,
-    )
-    .inspect_err(|_| node.refusals.count_unauthenticated())?;
-    let refusal = Refusal::of(&message);
-    match offer.accept(node, directory, message, sides, now).await {
-        Ok(position) => node.evidence(&offer.agency.id, position, offer.seen_by_sender),
-        Err(stop) => {
-            refusal.log(node, &offer.agency, &stop).await;
-            Err(stop)
+    Ok(batch
+        .commit(node, checked, request.recipient_log_seen)
+        .await)
+}
+
+/// Counts what nobody vouched for.
+fn unauthenticated(node: &Node, peer: &NodeId, stop: Stop) -> Stop {
+    node.refusals.count_unauthenticated();
+    tracing::debug!(%peer, reason = %stop.reason(), "refused unauthenticated");
+    stop
+}
+
+/// One offer, well formed.
+struct Offer {
+    what: What,
+    evidence: wire::Evidence,
+}
+
+enum What {
+    Message(Box<Received>),
+    /// As its entry says, not yet proved.
+    Gap(Gap),
+}
+
+impl Offer {
+    fn decode(offer: wire::Offer) -> Result<Self, Stop> {
+        let malformed = |part: &'static str| Stop::refuse(Reason::Malformed, part);
+        let evidence = offer.evidence.ok_or_else(|| malformed("no evidence"))?;
+        // Stored with the message, in one value.
+        if evidence.encoded_len() > limit::EVIDENCE_BYTES {
+            return Err(malformed("evidence too long"));
+        }
+        let what = match offer.envelope {
+            Some(envelope) => What::Message(Box::new(
+                Received::decode(envelope).map_err(|e| Stop::refuse(e.reason(), e))?,
+            )),
+            None => {
+                let entry = Entry::decode(&evidence.entry);
+                let gap = entry.ok().and_then(|entry| Gap::of(&entry.event));
+                What::Gap(gap.ok_or_else(|| malformed("neither envelope nor gap notice"))?)
+            }
+        };
+        Ok(Self { what, evidence })
+    }
+
+    /// The agencies from which and to which it goes.
+    fn pair(&self) -> (&AgencyId, &AgencyId) {
+        match &self.what {
+            What::Message(received) => {
+                let header = received.header();
+                (&header.sender.agency, &header.recipient.agency)
+            }
+            What::Gap(gap) => (&gap.sender, &gap.recipient),
         }
     }
 }
@@ -101,297 +151,534 @@ enum Known {
     Other,
 }
 
-/// A message offered by the node that the directory names for its sender.
-struct Offer {
-    agency: Arc<Agency>,
-    sender: AgencyRecord,
-    received: Received,
-    evidence: wire::Evidence,
-    seen_by_sender: u64,
+/// What is known of a message, by what `get` reads.
+///
+/// INVARIANT (decided once): an id is received or entombed, never both and never twice. Offers of it that
+/// cross are answered by the entry of the one that was faster.
+fn known<E: From<record::Corrupt>>(
+    mut get: impl FnMut(&Key) -> Result<Option<Vec<u8>>, E>,
+    agency: &AgencyId,
+    (id, header, body): (MessageId, Digest, Digest),
+) -> Result<Known, E> {
+    let (position, same) = if let Some(bytes) = get(&record::message(agency, &id))? {
+        let stored = record::Message::decode(&bytes)?;
+        let same = stored.header_digest == header && stored.body_digest == body;
+        (stored.position, same && !stored.outgoing)
+    } else if let Some(bytes) = get(&record::tombstone(agency, &id))? {
+        let stored = record::Tombstone::decode(&bytes)?;
+        (stored.position, stored.header_digest == header)
+    } else {
+        return Ok(Known::New);
+    };
+    Ok(if same {
+        Known::Same(position)
+    } else {
+        Known::Other
+    })
 }
 
-impl Offer {
-    fn take(
+fn digests(message: &Authenticated) -> (MessageId, Digest, Digest) {
+    (
+        message.header().message_id,
+        message.header_digest(),
+        message.body_digest(),
+    )
+}
+
+fn id_reused() -> Stop {
+    Stop::refuse(Reason::IdReused, "id known with other bytes")
+}
+
+/// An offer whose signature is being checked.
+enum Check {
+    /// Nothing to check: a message decided before, or a gap notice.
+    Done(Checked),
+    Running {
+        task: tokio::task::JoinHandle<Result<Authenticated, Stop>>,
+        sides: Box<Sides>,
+        evidence: wire::Evidence,
+    },
+}
+
+impl Check {
+    async fn authenticated(self, node: &Node) -> Result<Checked, Stop> {
+        let (task, sides, evidence) = match self {
+            Self::Done(checked) => return Ok(checked),
+            Self::Running {
+                task,
+                sides,
+                evidence,
+            } => (task, sides, evidence),
+        };
+        let authenticated = task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a check ended early");
+            Err(Stop::Failed)
+        });
+        let message = authenticated.inspect_err(|_| node.refusals.count_unauthenticated())?;
+        Ok(Checked::Message {
+            message: Box::new(message),
+            sides,
+            evidence,
+        })
+    }
+}
+
+/// An offer, with the signature checked if it has one.
+enum Checked {
+    Known {
+        position: u64,
+        evidence: wire::Evidence,
+    },
+    Message {
+        message: Box<Authenticated>,
+        sides: Box<Sides>,
+        evidence: wire::Evidence,
+    },
+    Gap {
+        evidence: wire::Evidence,
+    },
+}
+
+/// Offers of one agency to one agency, by the node that the directory names for the first.
+struct Batch {
+    agency: Arc<Agency>,
+    sender: AgencyRecord,
+    directory: Arc<VerifiedDirectory>,
+    now: Timestamp,
+}
+
+impl Batch {
+    fn of(
         node: &Node,
-        directory: &VerifiedDirectory,
         peer: &NodeId,
-        request: wire::DeliverRequest,
+        sender: &AgencyId,
+        recipient: &AgencyId,
     ) -> Result<Self, Stop> {
-        let malformed = |part: &'static str| Stop::refuse(Reason::Malformed, part);
-        let envelope = request.envelope.ok_or_else(|| malformed("no envelope"))?;
-        let evidence = request.evidence.ok_or_else(|| malformed("no evidence"))?;
-        // Stored with the message, in one value.
-        if evidence.encoded_len() > limit::EVIDENCE_BYTES {
-            return Err(malformed("evidence too long"));
-        }
-        let received = Received::decode(envelope).map_err(|e| Stop::refuse(e.reason(), e))?;
-        let header = received.header();
+        let directory = node.directory();
         let agency = node
-            .agency(&header.recipient.agency)
+            .agency(recipient)
             .ok_or_else(|| Stop::refuse(Reason::NotHostedHere, "recipient agency"))?;
         let sender = directory
-            .agency(&header.sender.agency)
-            .ok_or_else(|| Stop::refuse(Reason::UnknownAgency, "sender agency"))?;
+            .agency(sender)
+            .ok_or_else(|| Stop::refuse(Reason::UnknownAgency, "sender agency"))?
+            .clone();
         if sender.node != *peer {
             return Err(Stop::refuse(Reason::NotHostedByPeer, "sender agency"));
         }
         Ok(Self {
             agency: Arc::clone(agency),
-            sender: sender.clone(),
-            received,
-            evidence,
-            seen_by_sender: request.recipient_log_seen,
+            sender,
+            directory,
+            now: node.now(),
         })
     }
 
-    /// What was decided before about this id.
-    fn known(&self, node: &Node) -> Result<Known, Stop> {
-        let id = self.received.header().message_id;
-        if let Some(stored) = node.message(&self.agency.id, &id)? {
-            let same = !stored.outgoing
-                && stored.header_digest == self.received.header_digest()
-                && stored.body_digest == self.received.body_digest();
-            return Ok(if same {
-                Known::Same(stored.position)
-            } else {
-                Known::Other
-            });
-        }
-        let stored = node.store.get(&record::tombstone(&self.agency.id, &id))?;
-        Ok(
-            match stored
-                .as_deref()
-                .map(record::Tombstone::decode)
-                .transpose()?
-            {
-                None => Known::New,
-                Some(tombstone) if tombstone.header_digest == self.received.header_digest() => {
-                    Known::Same(tombstone.position)
-                }
-                Some(_) => Known::Other,
-            },
-        )
+    fn pair(&self) -> (&AgencyId, &AgencyId) {
+        (&self.sender.id, &self.agency.id)
     }
 
-    async fn accept(
+    /// Starts to check the signature, on a thread of its own.
+    async fn check(&self, node: &Arc<Node>, offer: Offer) -> Result<Check, Stop> {
+        let evidence = offer.evidence;
+        let received = match offer.what {
+            What::Message(received) => received,
+            What::Gap(_) => return Ok(Check::Done(Checked::Gap { evidence })),
+        };
+        let digests = (
+            received.header().message_id,
+            received.header_digest(),
+            received.body_digest(),
+        );
+        let get = |key: &Key| node.store.get(key).map_err(Stop::from);
+        if let Known::Same(position) = known(get, &self.agency.id, digests)? {
+            return Ok(Check::Done(Checked::Known { position, evidence }));
+        }
+        if node.is_degraded(&self.agency) {
+            return Err(Stop::refuse(
+                Reason::Degraded,
+                "directory or roster past its validity",
+            ));
+        }
+        let header = received.header();
+        let cited = Cited {
+            roster: header.sender_roster,
+            bundle: header.manifest.versions.sender_bundle,
+            officer: Some(header.officer),
+        };
+        let counterpart = node
+            .counterpart(&self.directory, &self.sender.id, cited, self.now)
+            .await
+            .inspect_err(|_| node.refusals.count_unauthenticated())?;
+        let sides = Sides {
+            sender: counterpart.party,
+            sender_bundle: counterpart.bundle,
+            sender_rules: counterpart.rules,
+            recipient: self.agency.own(),
+            recipient_bundle: Arc::clone(&self.agency.bundle),
+            recipient_rules: Arc::clone(&self.agency.rules),
+        };
+        let (suite, now) = (self.directory.head().suite(), self.now);
+        let (sender, recipient) = (Arc::clone(&sides.sender), Arc::clone(&sides.recipient));
+        let task = tokio::task::spawn_blocking(move || {
+            accept::authenticate(*received, &sender, &recipient, suite, now)
+        });
+        Ok(Check::Running {
+            task,
+            sides: Box::new(sides),
+            evidence,
+        })
+    }
+
+    /// Accepts what may be accepted, in order, and answers each once all of it is durable.
+    async fn commit(
         &self,
         node: &Arc<Node>,
-        directory: Arc<VerifiedDirectory>,
-        message: Authenticated,
-        sides: Sides,
-        now: Timestamp,
-    ) -> Result<u64, Stop> {
-        let id = message.header().message_id;
-        match self.known(node)? {
-            Known::New => {}
-            // The same bytes, offered twice at once: the other offer was faster.
-            Known::Same(position) => return Ok(position),
-            Known::Other => {
-                return Err(Stop::refuse(Reason::IdReused, "id known with other bytes"));
-            }
+        offers: Vec<Result<Checked, Stop>>,
+        seen_by_sender: u64,
+    ) -> Vec<Result<wire::Evidence, Stop>> {
+        let mut judging = match Judging::start(node, self, seen_by_sender) {
+            Ok(judging) => judging,
+            Err(stop) => return offers.into_iter().map(|_| Err(stop.clone())).collect(),
+        };
+        let mut waiting = Vec::new();
+        for offer in offers {
+            waiting.push(match offer {
+                Ok(checked) => judging.judge(node, checked).await,
+                Err(stop) => Waiting::Stopped(stop),
+            });
         }
-        let origin = self.evidence(node, &message, now).await?;
-        if self.seen_by_sender > node.log(&self.agency.id).head().map_or(0, |head| head.size) {
+        let mut decided = Vec::new();
+        for wait in waiting {
+            decided.push(wait.position(node, &self.agency).await);
+        }
+        let positions = decided.iter().flatten().copied();
+        let evidences = match node.evidences(&self.agency.id, positions, seen_by_sender) {
+            Ok(evidences) => evidences,
+            // Durable, but not proved: the sender asks again.
+            Err(stop) => {
+                return decided
+                    .into_iter()
+                    .map(|d| d.and(Err(stop.clone())))
+                    .collect();
+            }
+        };
+        let mut evidences = evidences.into_iter();
+        decided
+            .into_iter()
+            .map(|decided| decided.and_then(|_| evidences.next().ok_or(Stop::Failed)))
+            .collect()
+    }
+}
+
+type Position = Queued<u64, Stop>;
+
+/// An offer that is decided, or waits for its commit.
+enum Waiting {
+    At(u64),
+    Stopped(Stop),
+    Refused(Box<Refusal>, Stop),
+    Committing(Position, Option<Box<Refusal>>),
+}
+
+impl Waiting {
+    /// The entry that decided it. A final refusal of something authenticated is logged.
+    async fn position(self, node: &Arc<Node>, agency: &Arc<Agency>) -> Result<u64, Stop> {
+        let (refusal, stop) = match self {
+            Self::At(position) => return Ok(position),
+            Self::Stopped(stop) => return Err(stop),
+            Self::Refused(refusal, stop) => (Some(refusal), stop),
+            Self::Committing(queued, refusal) => match queued.committed().await {
+                Ok(committed) => return Ok(committed.value),
+                Err(abort) => (refusal, Stop::from(abort)),
+            },
+        };
+        if let Some(refusal) = refusal {
+            refusal.log(node, agency, &stop).await;
+        }
+        Err(stop)
+    }
+}
+
+/// The judging of one batch: log evidence is checked one after the other.
+struct Judging<'b> {
+    batch: &'b Batch,
+    /// What was last seen of the sender's log, as stored.
+    before: Option<record::Seen>,
+    /// The same, with what the batch has proved so far.
+    seen: Option<record::Seen>,
+}
+
+impl<'b> Judging<'b> {
+    fn start(node: &Node, batch: &'b Batch, seen_by_sender: u64) -> Result<Self, Stop> {
+        let size = node
+            .log(&batch.agency.id)
+            .head()
+            .map_or(0, |head| head.size);
+        if seen_by_sender > size {
             return Err(Stop::refuse(
                 Reason::Unavailable,
                 "the sender has seen more of this log than there is",
             ));
         }
-        // Permitted first: a tombstone grows the log as well.
-        let permitted = accept::permitted(message, &sides)?;
-        if permitted.message().check_not_expired(now).is_err() {
-            return self.entomb(node, permitted.into_message(), origin).await;
-        }
-        let position = self
-            .commit(node, directory, permitted, sides, origin)
-            .await?;
-        tracing::info!(agency = %self.agency.id, message = %id, counterpart = %self.sender.id, "received");
-        Ok(position)
-    }
-
-    /// Checks the sender's evidence against what was last seen of its log.
-    async fn evidence(
-        &self,
-        node: &Arc<Node>,
-        message: &Authenticated,
-        now: Timestamp,
-    ) -> Result<Origin, Stop> {
-        let before = node.seen(&self.agency.id, &self.sender.id)?;
-        let last = before.as_ref().map(|s| s.last);
-        let proved = match Proved::verify(&self.evidence, &self.sender, last, now) {
-            Ok(proved) => proved,
-            Err(EvidenceError::From { seen, .. }) => return Err(Stop::LastSeen { size: seen }),
-            Err(error) => {
-                let (agency, sender) = (&self.agency.id, &self.sender);
-                contradiction::keep(
-                    node,
-                    agency,
-                    sender,
-                    before.as_ref(),
-                    &self.evidence,
-                    &error,
-                )
-                .await;
-                return Err(Stop::refuse(error.reason(), error));
-            }
-        };
-        let submitted = proved
-            .submitted(&message.facts())
-            .map_err(|error| Stop::refuse(error.reason(), error))?
-            .clone();
-        if submitted.lane != LANE {
-            return Err(Stop::refuse(Reason::Evidence, "unknown lane"));
-        }
-        let seen = proved.last_seen(last);
-        let checkpoint = match &before {
-            Some(before) if before.last == seen => before.checkpoint.clone(),
-            _ => proved.signed_checkpoint().as_bytes().to_vec(),
-        };
-        Ok(Origin {
+        let before = node.seen(&batch.agency.id, &batch.sender.id)?;
+        Ok(Self {
+            batch,
+            seen: before.clone(),
             before,
-            seen: record::Seen {
-                last: seen,
-                checkpoint,
-            },
-            submitted,
-            proved,
         })
     }
 
-    async fn commit(
-        &self,
-        node: &Arc<Node>,
-        directory: Arc<VerifiedDirectory>,
-        permitted: Permitted<Authenticated>,
-        sides: Sides,
-        origin: Origin,
-    ) -> Result<u64, Stop> {
-        let owner = Arc::clone(&self.agency);
-        let sender = self.sender.id.clone();
-        let evidence = self.evidence.clone();
-        let committed = node
-            .sequencer
-            .run(&self.agency.id, move |tx| {
-                let message = permitted.message();
-                let header = message.header();
-                // What the permit was judged under is a precondition of the commit.
-                let own = header.recipient_roster;
-                accept::check_still_holds(tx, &owner, directory.head(), own, header, &sides)?;
-                origin.check_unchanged(tx, &owner.id, &sender)?;
-                check_undecided(tx, &owner.id, &header.message_id)?;
-                let last = record::last_accepted(&owner.id, &sender, LANE);
-                if origin.submitted.number <= accept::number(tx, &last)? {
-                    return Err(Abort::Rejected(Stop::refuse(
-                        Reason::Order,
-                        "number not after the last one",
-                    )));
+    async fn judge(&mut self, node: &Arc<Node>, offer: Checked) -> Waiting {
+        match offer {
+            Checked::Known { position, evidence } => {
+                // What comes after it in the request may be proved from its checkpoint.
+                let _ = self.prove(node, &evidence).await;
+                Waiting::At(position)
+            }
+            Checked::Gap { evidence } => match self.gap(node, &evidence).await {
+                Ok(queued) => Waiting::Committing(queued, None),
+                Err(stop) => Waiting::Stopped(stop),
+            },
+            Checked::Message {
+                message,
+                sides,
+                evidence,
+            } => {
+                let refusal = Box::new(Refusal::of(&message));
+                match self.message(node, *message, *sides, evidence).await {
+                    Ok(queued) => Waiting::Committing(queued, Some(refusal)),
+                    Err(stop) => Waiting::Refused(refusal, stop),
                 }
-                sides.accept(tx, &owner.id, &header.officer)?;
-                let case = accept::step_case(tx, &owner.id, header, Direction::In, &sender)?;
-                let position = tx.append(origin.received(message, &permitted))?;
-                let stored = origin.stored(message, position, tx.now(), evidence);
-                accept::stage_message(tx, &owner, message, &stored, &case)?;
-                tx.put_body(header.message_id, message.envelope().body.clone())?;
-                tx.put(last, origin.submitted.number.to_be_bytes().to_vec())?;
-                tx.put(record::seen(&owner.id, &sender), origin.seen.encode())?;
-                Ok(position)
-            })
-            .await?;
-        Ok(committed.value)
+            }
+        }
     }
 
-    /// Logs that the message came too late. Its bytes are not kept.
-    async fn entomb(
-        &self,
+    /// Checks the sender's evidence against what was last seen of its log.
+    async fn prove(&mut self, node: &Arc<Node>, evidence: &wire::Evidence) -> Result<Proved, Stop> {
+        let Batch {
+            agency,
+            sender,
+            now,
+            ..
+        } = self.batch;
+        let last = self.seen.as_ref().map(|s| s.last);
+        let proved = match Proved::verify(evidence, sender, last, *now) {
+            Ok(proved) => proved,
+            Err(EvidenceError::From { seen, .. }) => return Err(Stop::LastSeen { size: seen }),
+            Err(error) => {
+                let before = self.seen.as_ref();
+                contradiction::keep(node, &agency.id, sender, before, evidence, &error).await;
+                return Err(Stop::refuse(error.reason(), error));
+            }
+        };
+        self.seen = Some(record::Seen::after(self.seen.take(), &proved));
+        Ok(proved)
+    }
+
+    async fn message(
+        &mut self,
         node: &Arc<Node>,
         message: Authenticated,
-        origin: Origin,
-    ) -> Result<u64, Stop> {
-        let owner = self.agency.id.clone();
-        let sender = self.sender.id.clone();
-        let committed = node
-            .sequencer
-            .run(&self.agency.id, move |tx| {
-                origin.check_unchanged(tx, &owner, &sender)?;
-                let header = message.header();
-                check_undecided(tx, &owner, &header.message_id)?;
-                let position = tx.append(Event::Expired(wire::Expired {
-                    message_id: header.message_id.as_bytes().to_vec(),
-                    sender_agency: sender.to_string(),
-                    recipient_agency: owner.to_string(),
-                    header_digest: message.header_digest().as_bytes().to_vec(),
-                }))?;
-                let tombstone = record::Tombstone {
-                    header_digest: message.header_digest(),
-                    position,
-                };
-                tx.put(
-                    record::tombstone(&owner, &header.message_id),
-                    tombstone.encode(),
-                )?;
-                tx.put(record::seen(&owner, &sender), origin.seen.encode())?;
-                Ok(position)
-            })
-            .await?;
-        tracing::info!(agency = %self.agency.id, counterpart = %self.sender.id, "came too late");
-        Ok(committed.value)
+        sides: Sides,
+        evidence: wire::Evidence,
+    ) -> Result<Position, Stop> {
+        let get = |key: &Key| node.store.get(key).map_err(Stop::from);
+        if let Known::Other = known(get, &self.batch.agency.id, digests(&message))? {
+            return Err(id_reused());
+        }
+        let proved = self.prove(node, &evidence).await?;
+        let submitted = proved
+            .submitted(&message.facts(), message.header().lane())
+            .map_err(|error| Stop::refuse(error.reason(), error))?
+            .clone();
+        let place = self.place(message.header().lane(), submitted.number);
+        // Permitted first: a tombstone grows the log as well.
+        let permitted = accept::permitted(message, &sides)?;
+        let origin = Origin { place, proved };
+        let queued = if permitted
+            .message()
+            .check_not_expired(self.batch.now)
+            .is_err()
+        {
+            let message = permitted.into_message();
+            let entomb = move |tx: &mut Tx<'_>| origin.entomb(tx, &message);
+            node.sequencer.queue(&self.batch.agency.id, entomb).await
+        } else {
+            let (owner, directory) = (&self.batch.agency, &self.batch.directory);
+            let (owner, directory) = (Arc::clone(owner), Arc::clone(directory));
+            let accept = move |tx: &mut Tx<'_>| {
+                origin.accept(tx, &owner, &directory, &permitted, &sides, evidence)
+            };
+            node.sequencer.queue(&self.batch.agency.id, accept).await
+        };
+        queued.map_err(|error| Stop::from(Abort::Failed(error)))
+    }
+
+    async fn gap(&mut self, node: &Arc<Node>, evidence: &wire::Evidence) -> Result<Position, Stop> {
+        let proved = self.prove(node, evidence).await?;
+        let refuse = |error: EvidenceError| Stop::refuse(error.reason(), error);
+        let gap = proved.gap().map_err(refuse)?;
+        let place = self.place(gap.lane, gap.number);
+        let origin = Origin { place, proved };
+        let consume = move |tx: &mut Tx<'_>| origin.consume(tx, &gap);
+        let queued = node.sequencer.queue(&self.batch.agency.id, consume).await;
+        queued.map_err(|error| Stop::from(Abort::Failed(error)))
+    }
+
+    fn place(&self, lane: Lane, number: u64) -> Place {
+        Place {
+            owner: self.batch.agency.id.clone(),
+            sender: self.batch.sender.id.clone(),
+            lane,
+            number,
+            before: self.before.clone(),
+            seen: self.seen.clone(),
+        }
     }
 }
 
-/// INVARIANT (decided once): an id is received or entombed, never both and never twice. Offers of it
-/// that cross ask again, and are answered by the entry of the one that was faster.
-fn check_undecided(
-    tx: &mut crate::sequencer::Tx<'_>,
-    owner: &AgencyId,
-    id: &MessageId,
-) -> Result<(), Abort<Stop>> {
-    let decided = tx.get(&record::message(owner, id))?.is_some()
-        || tx.get(&record::tombstone(owner, id))?.is_some();
-    if decided {
-        let detail = "the same message was decided meanwhile";
-        Err(Abort::Rejected(Stop::refuse(Reason::Busy, detail)))
-    } else {
-        Ok(())
+/// A number in the order of a pair and lane, and what was last seen of the sender's log.
+struct Place {
+    owner: AgencyId,
+    sender: AgencyId,
+    lane: Lane,
+    number: u64,
+    before: Option<record::Seen>,
+    seen: Option<record::Seen>,
+}
+
+impl Place {
+    /// Checkpoints of one log are checked one at a time: the last seen one is a precondition. It may
+    /// be the one that an earlier offer of the same batch has stored.
+    fn see(&self, tx: &mut Tx<'_>) -> Result<(), Abort<Stop>> {
+        let key = record::seen(&self.owner, &self.sender);
+        let stored = tx.get(&key)?;
+        let now = stored.as_deref().map(record::Seen::decode).transpose();
+        let now = now.map_err(|e| Abort::Rejected(Stop::from(e)))?;
+        if now == self.seen {
+            return Ok(());
+        }
+        match &self.seen {
+            Some(seen) if now == self.before => Ok(tx.put(key, seen.encode())?),
+            _ => Err(Abort::Rejected(Stop::LastSeen {
+                size: now.map_or(0, |s| s.last.size),
+            })),
+        }
+    }
+
+    /// Takes the number. ORD-02: it is the one after the last.
+    fn take(&self, tx: &mut Tx<'_>) -> Result<(), Abort<Stop>> {
+        let key = record::last_accepted(&self.owner, &self.sender, self.lane);
+        let last = accept::number(tx, &key)?;
+        let refuse = |reason| Err(Abort::Rejected(Stop::refuse(reason, "ORD-02")));
+        if self.number <= last {
+            refuse(Reason::Order)
+        } else if self.number > last.saturating_add(1) {
+            refuse(Reason::Gap)
+        } else {
+            Ok(tx.put(key, self.number.to_be_bytes().to_vec())?)
+        }
     }
 }
 
 /// The sender's evidence, checked.
 struct Origin {
-    before: Option<record::Seen>,
-    seen: record::Seen,
-    submitted: wire::Submitted,
+    place: Place,
     proved: Proved,
 }
 
 impl Origin {
-    /// Checkpoints of one log are checked one at a time: the last seen one is a precondition.
-    fn check_unchanged(
-        &self,
-        tx: &mut crate::sequencer::Tx<'_>,
-        owner: &AgencyId,
-        sender: &AgencyId,
-    ) -> Result<(), Abort<Stop>> {
-        let now = tx.get(&record::seen(owner, sender))?;
-        let now = now
-            .as_deref()
-            .map(record::Seen::decode)
-            .transpose()
-            .map_err(|e| Abort::Rejected(Stop::from(e)))?;
-        if now == self.before {
-            Ok(())
-        } else {
-            Err(Abort::Rejected(Stop::LastSeen {
-                size: now.map_or(0, |s| s.last.size),
-            }))
+    fn accept(
+        self,
+        tx: &mut Tx<'_>,
+        owner: &Agency,
+        directory: &VerifiedDirectory,
+        permitted: &Permitted<Authenticated>,
+        sides: &Sides,
+        evidence: wire::Evidence,
+    ) -> Result<u64, Abort<Stop>> {
+        let message = permitted.message();
+        let header = message.header();
+        if let Some(position) = decided(tx, &owner.id, message)? {
+            return Ok(position);
         }
+        // What the permit was judged under is a precondition of the commit.
+        let own = header.recipient_roster;
+        accept::check_still_holds(tx, owner, directory.head(), own, header, sides)?;
+        self.place.see(tx)?;
+        self.place.take(tx)?;
+        sides.accept(tx, &owner.id, &header.officer)?;
+        let case = accept::step_case(tx, &owner.id, header, Direction::In, &self.place.sender)?;
+        let position = tx.append(self.received(message, permitted))?;
+        let stored = self.stored(message, position, tx.now(), evidence);
+        accept::stage_message(tx, owner, message, &stored, &case)?;
+        tx.put_body(header.message_id, message.envelope().body.clone())?;
+        tracing::info!(agency = %owner.id, message = %header.message_id, counterpart = %self.place.sender, "received");
+        Ok(position)
+    }
+
+    /// Logs that the message came too late. Its bytes are not kept, and its number is left to the gap
+    /// notice.
+    fn entomb(self, tx: &mut Tx<'_>, message: &Authenticated) -> Result<u64, Abort<Stop>> {
+        let Place {
+            owner,
+            sender,
+            lane,
+            number,
+            ..
+        } = &self.place;
+        if let Some(position) = decided(tx, owner, message)? {
+            return Ok(position);
+        }
+        self.place.see(tx)?;
+        let id = message.header().message_id;
+        let position = tx.append(Event::Expired(wire::Expired {
+            message_id: id.as_bytes().to_vec(),
+            sender_agency: sender.to_string(),
+            recipient_agency: owner.to_string(),
+            header_digest: message.header_digest().as_bytes().to_vec(),
+            lane: lane.code().to_owned(),
+            number: *number,
+        }))?;
+        let tombstone = record::Tombstone {
+            header_digest: message.header_digest(),
+            position,
+        };
+        tx.put(record::tombstone(owner, &id), tombstone.encode())?;
+        tracing::info!(agency = %owner, counterpart = %sender, "came too late");
+        Ok(position)
+    }
+
+    /// Logs that a number will not come. The same notice again is answered with the same entry.
+    fn consume(self, tx: &mut Tx<'_>, gap: &Gap) -> Result<u64, Abort<Stop>> {
+        let key = record::gap(&gap.recipient, &gap.sender, gap.lane, gap.number);
+        if let Some(stored) = tx.get(&key)? {
+            let position = record::decode_number(Some(&stored));
+            return position.map_err(|e| Abort::Rejected(Stop::from(e)));
+        }
+        self.place.see(tx)?;
+        self.place.take(tx)?;
+        let checkpoint = self.proved.checkpoint();
+        let position = tx.append(Event::Gap(wire::Gap {
+            message_id: gap.message.as_bytes().to_vec(),
+            sender_agency: gap.sender.to_string(),
+            recipient_agency: gap.recipient.to_string(),
+            lane: gap.lane.code().to_owned(),
+            number: gap.number,
+            sender_index: self.proved.index(),
+            sender_size: checkpoint.size,
+            sender_root: checkpoint.root.as_bytes().to_vec(),
+        }))?;
+        tx.put(key, position.to_be_bytes().to_vec())?;
+        Ok(position)
     }
 
     fn received(&self, message: &Authenticated, permitted: &Permitted<Authenticated>) -> Event {
         let checkpoint = self.proved.checkpoint();
         Event::Received(wire::Received {
             message: Some(message.facts()),
-            lane: self.submitted.lane.clone(),
-            number: self.submitted.number,
+            lane: self.place.lane.code().to_owned(),
+            number: self.place.number,
             rules: permitted.rules().iter().cloned().collect(),
             sender_index: self.proved.index(),
             sender_size: checkpoint.size,
@@ -413,8 +700,8 @@ impl Origin {
             outgoing: false,
             position,
             time,
-            lane: self.submitted.lane.clone(),
-            number: self.submitted.number,
+            lane: self.place.lane,
+            number: self.place.number,
             outcome: wire::Outcome::Received,
             reason: String::new(),
             fetched_at: None,
@@ -426,71 +713,16 @@ impl Origin {
     }
 }
 
-/// What is logged when an authenticated message is refused.
-struct Refusal {
-    sender: AgencyId,
-    event: wire::Refused,
-    header: Digest,
-}
-
-impl Refusal {
-    fn of(message: &Authenticated) -> Self {
-        let header = message.header();
-        Self {
-            sender: header.sender.agency.clone(),
-            header: message.header_digest(),
-            event: wire::Refused {
-                message_id: header.message_id.as_bytes().to_vec(),
-                sender_agency: header.sender.agency.to_string(),
-                recipient_agency: header.recipient.agency.to_string(),
-                reason: String::new(),
-                header_digest: message.header_digest().as_bytes().to_vec(),
-                body_digest: message.body_digest().as_bytes().to_vec(),
-                by: "here".to_owned(),
-            },
-        }
-    }
-
-    /// Logs a final refusal, within the peer's allowance. What may be accepted later is not logged.
-    async fn log(self, node: &Arc<Node>, agency: &Arc<Agency>, stop: &Stop) {
-        let reason = stop.reason();
-        if reason.fate() == waypost_proto::reason::Fate::Later {
-            return;
-        }
-        tracing::warn!(agency = %agency.id, counterpart = %self.sender, %reason, "refused");
-        let allowance = node.refusals.allow(&agency.id, &self.sender, node.now());
-        if !allowance.entry && allowance.summed == 0 {
-            return;
-        }
-        let owner = agency.id.clone();
-        let logged = node
-            .sequencer
-            .run(&agency.id, move |tx| {
-                if allowance.summed > 0 {
-                    tx.append(Event::RefusalsCounted(wire::RefusalsCounted {
-                        peer: self.sender.to_string(),
-                        count: allowance.summed,
-                    }))?;
-                }
-                if allowance.entry {
-                    tx.append(Event::Refused(wire::Refused {
-                        reason: reason.code().to_owned(),
-                        ..self.event.clone()
-                    }))?;
-                    if reason == Reason::IdReused {
-                        let id = record::decode_message_id(&self.event.message_id)
-                            .map_err(|e| Abort::Rejected(Stop::from(e)))?;
-                        tx.put(
-                            record::conflict(&owner, &id, &self.header),
-                            self.event.body_digest.clone(),
-                        )?;
-                    }
-                }
-                Ok(())
-            })
-            .await;
-        if let Err(error) = logged {
-            tracing::error!(%error, "a refusal could not be logged");
-        }
+/// The position of the entry that decided the same message meanwhile, if one has.
+fn decided(
+    tx: &mut Tx<'_>,
+    owner: &AgencyId,
+    message: &Authenticated,
+) -> Result<Option<u64>, Abort<Stop>> {
+    let get = |key: &Key| tx.get(key).map_err(Abort::from);
+    match known(get, owner, digests(message))? {
+        Known::New => Ok(None),
+        Known::Same(position) => Ok(Some(position)),
+        Known::Other => Err(Abort::Rejected(id_reused())),
     }
 }

@@ -50,12 +50,18 @@ pub const PARTIES: usize = 4096;
 pub const PARTY_SECONDS: u64 = 60;
 /// Compiled policy bundles of counterparts that are kept in memory.
 pub const BUNDLES: usize = 64;
+/// Offers of one request between nodes (proto/spec/peer.md).
+pub const OFFERS: usize = 64;
+/// Bytes of envelopes from which no further offer joins a request.
+pub const OFFER_BYTES: usize = 1024 * 1024;
 /// Offers of one message in a row, while the recipient corrects what it last saw.
 pub const OFFER_ATTEMPTS: u32 = 3;
 /// First pause before a message is offered again, in milliseconds.
 pub const BACKOFF_FIRST_MS: u64 = 250;
 /// Longest pause before a message is offered again, in milliseconds.
 pub const BACKOFF_MOST_MS: u64 = 60 * 1000;
+/// The same in the danger lane.
+pub const BACKOFF_DANGER_MS: u64 = 5 * 1000;
 /// What an officer signs to log in.
 pub const LOG_IN_BYTES: usize = 1024;
 /// Certificates that may come with a roster.

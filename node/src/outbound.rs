@@ -17,7 +17,7 @@ use waypost_proto::id::{AgencyId, Fingerprint, SubjectRef, Timestamp};
 use waypost_proto::reason::Reason;
 use waypost_proto::wire::{self, log_entry::Event};
 
-use crate::accept::{self, LANE, Sides};
+use crate::accept::{self, Sides};
 use crate::host::{Agency, Node, Stop};
 use crate::limit;
 use crate::parties::Cited;
@@ -44,7 +44,8 @@ pub async fn submit(
         ));
     }
     if let Some(position) = known(node, agency, &received)? {
-        node.wake.pair(&agency.id, &header.recipient.agency);
+        node.wake
+            .queue(&agency.id, &header.recipient.agency, header.lane());
         return prove(node, &agency.id, position);
     }
     if header.kind.opens_case() && subject.is_none() {
@@ -76,7 +77,8 @@ pub async fn submit(
         recipient_bundle: counterpart.bundle,
         recipient_rules: counterpart.rules,
     };
-    let message = accept::authenticate(received, &sides, directory.head().suite(), now)?;
+    let suite = directory.head().suite();
+    let message = accept::authenticate(received, &sides.sender, &sides.recipient, suite, now)?;
     message
         .check_not_expired(now)
         .map_err(|e| Stop::refuse(e.reason(), e))?;
@@ -121,6 +123,7 @@ async fn commit(
     let owner = Arc::clone(agency);
     let id = permitted.message().header().message_id;
     let recipient = permitted.message().header().recipient.agency.clone();
+    let lane = permitted.message().header().lane();
     let committed = node
         .sequencer
         .run(&agency.id, move |tx| {
@@ -141,11 +144,11 @@ async fn commit(
             }
             sides.accept(tx, &owner.id, &header.officer)?;
             let case = accept::step_case(tx, &owner.id, header, Direction::Out, counterpart)?;
-            let last = record::last_sent(&owner.id, counterpart, LANE);
+            let last = record::last_sent(&owner.id, counterpart, lane);
             let number = accept::number(tx, &last)?.saturating_add(1);
             let submitted = wire::Submitted {
                 message: Some(message.facts()),
-                lane: LANE.to_owned(),
+                lane: lane.code().to_owned(),
                 number,
                 rules: permitted.rules().iter().cloned().collect(),
             };
@@ -161,8 +164,12 @@ async fn commit(
             accept::stage_message(tx, &owner, message, &stored, &case)?;
             tx.put_body(header.message_id, message.envelope().body.clone())?;
             tx.put(last, number.to_be_bytes().to_vec())?;
-            let place = record::outbox_item(&owner.id, counterpart, LANE, number);
-            tx.put(place, header.message_id.as_bytes().to_vec())?;
+            let place = record::outbox_item(&owner.id, counterpart, lane, number);
+            let waiting = record::Queued {
+                message: header.message_id,
+                gap: None,
+            };
+            tx.put(place, waiting.encode())?;
             if let Some(subject) = subject {
                 tx.put(
                     record::subject_case(&owner.id, &subject, &header.case_id),
@@ -173,7 +180,7 @@ async fn commit(
         })
         .await?;
     tracing::info!(agency = %agency.id, message = %id, counterpart = %recipient, "submitted");
-    node.wake.pair(&agency.id, &recipient);
+    node.wake.queue(&agency.id, &recipient, lane);
     Ok(committed.value)
 }
 
@@ -186,7 +193,7 @@ fn queued(message: &Authenticated, position: u64, time: Timestamp, number: u64) 
         outgoing: true,
         position,
         time,
-        lane: LANE.to_owned(),
+        lane: message.header().lane(),
         number,
         outcome: wire::Outcome::Queued,
         reason: String::new(),

@@ -99,12 +99,17 @@ impl Peer for PeerService {
         request: Request<wire::DeliverRequest>,
     ) -> Result<Response<wire::DeliverReply>, Status> {
         let peer = connection(&request)?;
-        let result = match inbound::deliver(&self.node, &peer.node, request.into_inner()).await {
-            Ok(evidence) => wire::deliver_reply::Result::Receipt(evidence),
-            Err(stop) => wire::deliver_reply::Result::Refusal(refusal(&stop)),
-        };
+        let answers = inbound::deliver(&self.node, &peer.node, request.into_inner())
+            .await
+            .map_err(|stop| status(&stop))?;
+        let answers = answers.into_iter().map(|answer| wire::OfferAnswer {
+            result: Some(match answer {
+                Ok(evidence) => wire::offer_answer::Result::Receipt(evidence),
+                Err(stop) => wire::offer_answer::Result::Refusal(refusal(&stop)),
+            }),
+        });
         Ok(Response::new(wire::DeliverReply {
-            result: Some(result),
+            answers: answers.collect(),
         }))
     }
 

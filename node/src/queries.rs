@@ -55,19 +55,23 @@ impl Node {
         index: u64,
         from: u64,
     ) -> Result<wire::Evidence, Stop> {
-        match self.log(agency).evidence(index, from) {
-            Ok(evidence) => Ok(evidence),
-            // The other side claims to have seen more than there is: it asks again, or its operator
-            // finds out that this log was cut.
-            Err(LogError::Beyond { .. }) => Err(Stop::refuse(
-                Reason::Unavailable,
-                "the log does not reach the size that the other side has seen",
-            )),
-            Err(error) => {
-                tracing::error!(%agency, %error, "a log cannot be read");
-                Err(Stop::Failed)
-            }
-        }
+        let evidence = self.log(agency).evidence(index, from);
+        evidence.map_err(|error| unproved(agency, &error))
+    }
+
+    /// Entries of the agency's log, all proved at its current checkpoint: the first consistent from
+    /// `from`, the others from that checkpoint.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`].
+    pub fn evidences(
+        &self,
+        agency: &AgencyId,
+        indexes: impl IntoIterator<Item = u64>,
+        from: u64,
+    ) -> Result<Vec<wire::Evidence>, Stop> {
+        let evidences = self.log(agency).evidences(indexes, from);
+        evidences.map_err(|error| unproved(agency, &error))
     }
 
     /// The body of a message.
@@ -272,4 +276,17 @@ impl Node {
 fn unreadable(error: &LogError) -> Status {
     tracing::error!(%error, "a log cannot be read");
     Status::unavailable("the log cannot be read")
+}
+
+fn unproved(agency: &AgencyId, error: &LogError) -> Stop {
+    if matches!(error, LogError::Beyond { .. }) {
+        // The other side claims to have seen more than there is: it asks again, or its operator finds
+        // out that this log was cut.
+        return Stop::refuse(
+            Reason::Unavailable,
+            "the log does not reach the size that the other side has seen",
+        );
+    }
+    tracing::error!(%agency, %error, "a log cannot be read");
+    Stop::Failed
 }

@@ -10,8 +10,9 @@
 //! | `List` | log index | message id, in the order of the log |
 //! | `CaseMessage` | case id, log index | message id |
 //! | `Case` | case id | [`Case`] |
-//! | `Outbox` | counterpart, 0, lane, number | message id |
-//! | `Order` | counterpart, 0, lane, direction | last number |
+//! | `Outbox` | counterpart, 0, lane, number | [`Queued`] |
+//! | `Order` | counterpart, 0, lane, 0, direction | last number |
+//! | `Order` | counterpart, 0, lane, 0, `gap`, number | position of a `Gap` entry |
 //! | `Subject` | subject ref, case id | nothing: never leaves this node |
 //! | `Peer` | counterpart | last seen checkpoint of its log |
 //! | `Roster` | agency | version and digest last accepted |
@@ -21,8 +22,9 @@
 
 use prost::Message as _;
 use waypost_proto::case::{Case, Side, State};
-use waypost_proto::evidence::LastSeen;
+use waypost_proto::evidence::{LastSeen, Proved};
 use waypost_proto::id::{AgencyId, CaseId, Digest, IdError, MessageId, SubjectRef, Timestamp};
+use waypost_proto::lane::Lane;
 use waypost_proto::wire;
 
 use crate::store::{Key, KeyRange, Space, Store, StoreError, rows};
@@ -61,7 +63,7 @@ pub struct Message {
     /// That entry's log time.
     pub time: Timestamp,
     /// Lane of the pair's order.
-    pub lane: String,
+    pub lane: Lane,
     /// Number in that lane.
     pub number: u64,
     /// How it ended, or where it is.
@@ -91,7 +93,7 @@ impl Message {
             outgoing: self.outgoing,
             position: self.position,
             time: self.time.0,
-            lane: self.lane.clone(),
+            lane: self.lane.code().to_owned(),
             number: self.number,
             outcome: self.outcome.into(),
             reason: self.reason.clone(),
@@ -134,7 +136,7 @@ impl Message {
             body_digest: digest(&stored.body_digest)?,
             header: stored.header,
             signature: stored.signature,
-            lane: stored.lane,
+            lane: stored.lane.parse().map_err(|_| WHAT)?,
             reason: stored.reason,
         })
     }
@@ -192,6 +194,19 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What is last seen after `proved`, which was checked against `before`.
+    #[must_use]
+    pub fn after(before: Option<Self>, proved: &Proved) -> Self {
+        let last = proved.last_seen(before.as_ref().map(|s| s.last));
+        match before {
+            Some(before) if before.last == last => before,
+            _ => Self {
+                last,
+                checkpoint: proved.signed_checkpoint().as_bytes().to_vec(),
+            },
+        }
+    }
+
     /// The stored form.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -373,21 +388,56 @@ pub fn case(agency: &AgencyId, id: &CaseId) -> Key {
     Key::of(agency, Space::Case, id.as_bytes())
 }
 
-fn pair(counterpart: &AgencyId, lane: &str, rest: &[u8]) -> Vec<u8> {
+fn pair(counterpart: &AgencyId, lane: Lane, rest: &[u8]) -> Vec<u8> {
     // Ids and lanes hold no zero byte.
     [
         counterpart.as_str().as_bytes(),
         &[0],
-        lane.as_bytes(),
+        lane.code().as_bytes(),
         &[0],
         rest,
     ]
     .concat()
 }
 
+/// What waits at a place in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// The message that has the place.
+    pub message: MessageId,
+    /// Position of the entry that it was refused or expired: only the gap notice is left to offer.
+    pub gap: Option<u64>,
+}
+
+impl Queued {
+    /// The stored form: the id, and the position in 8 bytes, big-endian.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let gap = self.gap.map(u64::to_be_bytes);
+        let gap = gap.as_ref().map_or(&[][..], |bytes| bytes);
+        [self.message.as_bytes().as_slice(), gap].concat()
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let (id, rest) = bytes.split_at_checked(16).ok_or_else(|| corrupt("queue"))?;
+        let gap = match rest {
+            [] => None,
+            rest => Some(decode_number(Some(rest))?),
+        };
+        Ok(Self {
+            message: decode_message_id(id)?,
+            gap,
+        })
+    }
+}
+
 /// A place in the queue to one counterpart.
 #[must_use]
-pub fn outbox_item(agency: &AgencyId, counterpart: &AgencyId, lane: &str, number: u64) -> Key {
+pub fn outbox_item(agency: &AgencyId, counterpart: &AgencyId, lane: Lane, number: u64) -> Key {
     Key::of(
         agency,
         Space::Outbox,
@@ -397,8 +447,15 @@ pub fn outbox_item(agency: &AgencyId, counterpart: &AgencyId, lane: &str, number
 
 /// The queue to one counterpart in one lane.
 #[must_use]
-pub fn outbox(agency: &AgencyId, counterpart: &AgencyId, lane: &str) -> KeyRange {
+pub fn outbox(agency: &AgencyId, counterpart: &AgencyId, lane: Lane) -> KeyRange {
     KeyRange::of(agency, Space::Outbox, &pair(counterpart, lane, &[]))
+}
+
+/// The first key after the queue to one counterpart in one lane.
+#[must_use]
+pub fn after_outbox(agency: &AgencyId, counterpart: &AgencyId, lane: Lane) -> Key {
+    // Numbers are 8 bytes.
+    Key::of(agency, Space::Outbox, &pair(counterpart, lane, &[0xff; 9]))
 }
 
 /// Every queue of the agency.
@@ -407,23 +464,33 @@ pub fn outboxes(agency: &AgencyId) -> KeyRange {
     KeyRange::of(agency, Space::Outbox, &[])
 }
 
-/// The counterpart that a place in a queue belongs to.
+/// The counterpart and lane that a place in a queue belongs to.
 #[must_use]
-pub fn outbox_counterpart(key: &Key) -> Option<AgencyId> {
-    let name = key.rest().split(|b| *b == 0).next()?;
-    std::str::from_utf8(name).ok()?.parse().ok()
+pub fn outbox_queue(key: &Key) -> Option<(AgencyId, Lane)> {
+    let mut words = key.rest().split(|b| *b == 0);
+    let mut word = || std::str::from_utf8(words.next()?).ok();
+    let counterpart = word()?.parse().ok()?;
+    let lane = word()?.parse().ok()?;
+    Some((counterpart, lane))
 }
 
 /// The last number given to a message to the counterpart.
 #[must_use]
-pub fn last_sent(agency: &AgencyId, counterpart: &AgencyId, lane: &str) -> Key {
+pub fn last_sent(agency: &AgencyId, counterpart: &AgencyId, lane: Lane) -> Key {
     Key::of(agency, Space::Order, &pair(counterpart, lane, b"out"))
 }
 
-/// The last number accepted from the counterpart.
+/// The last number of the counterpart that a message or a gap notice consumed.
 #[must_use]
-pub fn last_accepted(agency: &AgencyId, counterpart: &AgencyId, lane: &str) -> Key {
+pub fn last_accepted(agency: &AgencyId, counterpart: &AgencyId, lane: Lane) -> Key {
     Key::of(agency, Space::Order, &pair(counterpart, lane, b"in"))
+}
+
+/// The position of the `Gap` entry of a number of the counterpart.
+#[must_use]
+pub fn gap(agency: &AgencyId, counterpart: &AgencyId, lane: Lane, number: u64) -> Key {
+    let rest = [b"gap".as_slice(), &number.to_be_bytes()].concat();
+    Key::of(agency, Space::Order, &pair(counterpart, lane, &rest))
 }
 
 /// That a case is about a person of this agency.

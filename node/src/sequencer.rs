@@ -250,6 +250,25 @@ impl Handle {
         R: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, Abort<R>> + Send + 'static,
     {
+        let queued = self.queue(agency, transaction);
+        async move { queued.await?.committed().await }
+    }
+
+    /// As [`Self::run`], but returns as soon as the transaction has its place: those that one caller
+    /// queues one after the other run in that order, and mostly share a commit.
+    ///
+    /// # Errors
+    /// [`SequenceError::Stopped`].
+    pub fn queue<T, R, F>(
+        &self,
+        agency: &AgencyId,
+        transaction: F,
+    ) -> impl Future<Output = Result<Queued<T, R>, SequenceError>> + Send + use<T, R, F>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, Abort<R>> + Send + 'static,
+    {
         let queue = self.queue.clone();
         let agency = agency.clone();
         async move {
@@ -261,9 +280,7 @@ impl Handle {
             };
             let sent = queue.send(Request::Run(agency, Box::new(work))).await;
             sent.map_err(|_| SequenceError::Stopped)?;
-            answer
-                .await
-                .unwrap_or(Err(Abort::Failed(SequenceError::Gone)))
+            Ok(Queued(answer))
         }
     }
 
@@ -287,6 +304,21 @@ impl Handle {
                 Err(_) => SequenceError::Gone,
             }
         }
+    }
+}
+
+/// A transaction that has its place in the queue.
+#[derive(Debug)]
+pub struct Queued<T, R>(oneshot::Receiver<Result<Committed<T>, Abort<R>>>);
+
+impl<T, R> Queued<T, R> {
+    /// Returns once what the transaction staged is durable.
+    ///
+    /// # Errors
+    /// As [`Handle::run`].
+    pub async fn committed(self) -> Result<Committed<T>, Abort<R>> {
+        let gone = Err(Abort::Failed(SequenceError::Gone));
+        self.0.await.unwrap_or(gone)
     }
 }
 

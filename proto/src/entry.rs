@@ -75,6 +75,8 @@ impl Entry {
             Event::Unconfirmed(e) => &e.message_id,
             Event::Fetched(e) => &e.message_id,
             Event::Opened(e) => &e.message_id,
+            Event::Gap(e) => &e.message_id,
+            Event::GapDelivered(e) => &e.message_id,
             Event::Genesis(_)
             | Event::DirectoryAccepted(_)
             | Event::RosterAccepted(_)
@@ -103,6 +105,8 @@ impl Entry {
             Event::Opened(_) => "opened",
             Event::RefusalsCounted(_) => "refusals-counted",
             Event::Contradiction(_) => "contradiction",
+            Event::Gap(_) => "gap",
+            Event::GapDelivered(_) => "gap-delivered",
         }
     }
 }

@@ -7,7 +7,8 @@
 use crate::checkpoint::{Checkpoint, Progress, ProgressError, SignedCheckpoint, check_progress};
 use crate::directory::AgencyRecord;
 use crate::entry::{Entry, EntryError};
-use crate::id::{Digest, IdError, Timestamp};
+use crate::id::{AgencyId, Digest, IdError, MessageId, Timestamp};
+use crate::lane::Lane;
 use crate::limit;
 use crate::reason::Reason;
 use crate::tlog_proof::{TlogProof, TlogProofError};
@@ -21,6 +22,11 @@ pub struct LastSeen {
     /// Root over them.
     pub root: Digest,
 }
+
+/// `by` of a `Refused` entry whose refusal is the recipient's answer.
+pub const BY_RECIPIENT: &str = "recipient";
+/// `by` of a `Refused` entry whose refusal was made here.
+pub const BY_US: &str = "here";
 
 /// Evidence that does not prove what it should.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,12 @@ pub enum EvidenceError {
     /// EVI-07: the entry says something else.
     #[error("EVI-07: the entry proves something else than this message")]
     OtherMessage,
+    /// ORD-01: numbered in another lane than the manifest calls for.
+    #[error("ORD-01: the entry numbers the message in another lane than its manifest calls for")]
+    Lane,
+    /// ORD-03: not a gap notice.
+    #[error("ORD-03: the entry does not say that a number of the pair will not come")]
+    NoGap,
     /// EVI-08: from the future.
     #[error("EVI-08: the entry's time is ahead of this clock")]
     Future,
@@ -171,16 +183,50 @@ impl Proved {
         }
     }
 
-    /// The `Submitted` event, if the entry is that of exactly this message.
+    /// The `Submitted` event, if the entry is that of exactly this message, in its lane.
     ///
     /// # Errors
-    /// EVI-07.
+    /// EVI-07, ORD-01.
     pub fn submitted(
         &self,
         message: &wire::MessageFacts,
+        lane: Lane,
     ) -> Result<&wire::Submitted, EvidenceError> {
         match &self.entry.event {
-            Event::Submitted(event) if event.message.as_ref() == Some(message) => Ok(event),
+            Event::Submitted(event) if event.message.as_ref() == Some(message) => {
+                if event.lane == lane.code() {
+                    Ok(event)
+                } else {
+                    Err(EvidenceError::Lane)
+                }
+            }
+            _ => Err(EvidenceError::OtherMessage),
+        }
+    }
+
+    /// The number that will not come, if the entry is a gap notice.
+    ///
+    /// # Errors
+    /// ORD-03.
+    pub fn gap(&self) -> Result<Gap, EvidenceError> {
+        Gap::of(&self.entry.event).ok_or(EvidenceError::NoGap)
+    }
+
+    /// Checks that the recipient's entry consumes the number of `gap`.
+    ///
+    /// # Errors
+    /// EVI-07.
+    pub fn gap_receipt(&self, gap: &Gap) -> Result<(), EvidenceError> {
+        match &self.entry.event {
+            Event::Gap(event)
+                if event.message_id == gap.message.as_bytes()
+                    && event.sender_agency == gap.sender.as_str()
+                    && event.recipient_agency == gap.recipient.as_str()
+                    && event.lane == gap.lane.code()
+                    && event.number == gap.number =>
+            {
+                Ok(())
+            }
             _ => Err(EvidenceError::OtherMessage),
         }
     }
@@ -205,6 +251,8 @@ impl Proved {
             Event::Expired(event)
                 if event.message_id == message.message_id
                     && event.header_digest == message.header_digest
+                    && event.lane == submitted.lane
+                    && event.number == submitted.number
                     && event.sender_agency == message.sender_agency
                     && event.recipient_agency == message.recipient_agency =>
             {
@@ -212,6 +260,52 @@ impl Proved {
             }
             _ => Err(EvidenceError::OtherMessage),
         }
+    }
+}
+
+/// A number of a pair's order that will not come: what a gap notice says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The message that had the number.
+    pub message: MessageId,
+    /// Whose number.
+    pub sender: AgencyId,
+    /// Towards whom.
+    pub recipient: AgencyId,
+    /// In which lane.
+    pub lane: Lane,
+    /// The number, from 1.
+    pub number: u64,
+}
+
+impl Gap {
+    /// From the sender's own entry that a message was refused by the recipient, or came too late.
+    #[must_use]
+    pub fn of(event: &Event) -> Option<Self> {
+        let (message, sender, recipient, lane, number) = match event {
+            Event::Refused(e) if e.by == BY_RECIPIENT => (
+                &e.message_id,
+                &e.sender_agency,
+                &e.recipient_agency,
+                &e.lane,
+                e.number,
+            ),
+            Event::Expired(e) => (
+                &e.message_id,
+                &e.sender_agency,
+                &e.recipient_agency,
+                &e.lane,
+                e.number,
+            ),
+            _ => return None,
+        };
+        Some(Self {
+            message: MessageId::try_from(message.as_slice()).ok()?,
+            sender: sender.parse().ok()?,
+            recipient: recipient.parse().ok()?,
+            lane: lane.parse().ok()?,
+            number: (number > 0).then_some(number)?,
+        })
     }
 }
 

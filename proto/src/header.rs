@@ -6,6 +6,7 @@ use crate::id::{
     AgencyId, CaseId, DeskAddress, DeskName, Digest, Fingerprint, IdError, MessageId, Timestamp,
 };
 use crate::kind::Kind;
+use crate::lane::Lane;
 use crate::limit;
 use crate::manifest::{Manifest, ManifestError};
 use crate::openpgp::Suite;
@@ -120,6 +121,16 @@ fn desk(field: &'static str, agency: &str, desk: &str) -> Result<DeskAddress, He
 }
 
 impl Header {
+    /// The lane that the message is numbered in: what concerns immediate danger has its own.
+    #[must_use]
+    pub const fn lane(&self) -> Lane {
+        if self.manifest.facts.danger {
+            Lane::Danger
+        } else {
+            Lane::Ordinary
+        }
+    }
+
     /// Parses exact bytes.
     ///
     /// # Errors

@@ -43,13 +43,6 @@ pub enum Sender {
     Either,
 }
 
-/// The lane that a message is numbered in (DESIGN 3, Order).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Ordinary messages.
-    Ordinary,
-}
-
 struct Row {
     wire: wire::Kind,
     code: &'static str,
@@ -210,12 +203,6 @@ impl Kind {
     #[must_use]
     pub const fn sender(self) -> Sender {
         self.row().sender
-    }
-
-    /// The lane that it is numbered in.
-    #[must_use]
-    pub const fn lane(self) -> Lane {
-        Lane::Ordinary
     }
 }
 

@@ -9,6 +9,7 @@ pub mod id;
 pub mod vocabulary;
 
 pub mod kind;
+pub mod lane;
 
 pub mod catalogue;
 pub mod taxonomy;

@@ -106,6 +106,8 @@ reasons! {
     Case = "case", Final, "the case does not allow this message; see `waypost case show`";
     /// Not after the last one of the pair.
     Order = "order", Final, "the message's number is not after the last one of this pair of agencies";
+    /// An earlier number of the pair has not come yet.
+    Gap = "gap", Later, "an earlier message of this pair of agencies has not come yet; they will be offered in order";
     /// The log evidence does not prove the message.
     Evidence = "evidence", Final, "the log evidence does not prove the message; the sender's operator looks at the node";
     /// The consistency proof starts from another size than the last one seen.

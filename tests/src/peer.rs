@@ -5,7 +5,7 @@ use tonic::transport::Channel;
 use waypost_node::rpc::{self, peer_client::PeerClient};
 use waypost_node::tls::connector;
 use waypost_proto::tls::Identity;
-use waypost_proto::wire::{self, deliver_reply};
+use waypost_proto::wire::{self, offer_answer};
 
 use crate::node::Node;
 use crate::officer::Officer;
@@ -56,6 +56,19 @@ pub fn client(node: &Node, identity: &Identity) -> Result<PeerClient<Channel>> {
     Ok(rpc::peer(channel(node.listening()?.peers, node, identity)?))
 }
 
+/// A request with one offer, by a sender who has seen nothing of the recipient's log.
+#[must_use]
+pub fn single(envelope: wire::Envelope, evidence: wire::Evidence) -> wire::DeliverRequest {
+    let offer = wire::Offer {
+        envelope: Some(envelope),
+        evidence: Some(evidence),
+    };
+    wire::DeliverRequest {
+        offers: vec![offer],
+        recipient_log_seen: 0,
+    }
+}
+
 /// Offers a message.
 ///
 /// # Errors
@@ -64,10 +77,11 @@ pub async fn offer(
     client: &mut PeerClient<Channel>,
     request: wire::DeliverRequest,
 ) -> Result<Answer> {
-    let reply = client.deliver(request).await?.into_inner();
-    match reply.result.context("an answer")? {
-        deliver_reply::Result::Receipt(evidence) => Ok(Answer::Receipt(evidence)),
-        deliver_reply::Result::Refusal(refusal) => Ok(Answer::Refusal(refusal.reason)),
+    let mut reply = client.deliver(request).await?.into_inner();
+    let answer = reply.answers.pop().context("an answer")?;
+    match answer.result.context("a result")? {
+        offer_answer::Result::Receipt(evidence) => Ok(Answer::Receipt(evidence)),
+        offer_answer::Result::Refusal(refusal) => Ok(Answer::Refusal(refusal.reason)),
     }
 }
 
@@ -106,9 +120,6 @@ pub async fn request(
         .path;
     evidence.consistency_from = seen;
     evidence.consistency = path;
-    Ok(wire::DeliverRequest {
-        envelope: fetched.envelope.clone(),
-        evidence: Some(evidence),
-        recipient_log_seen: 0,
-    })
+    let envelope = fetched.envelope.clone().context("an envelope")?;
+    Ok(single(envelope, evidence))
 }

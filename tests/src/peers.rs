@@ -115,6 +115,11 @@ async fn the_same_message_offered_many_times_at_once_is_logged_once() {
 }
 
 /// The size of the sender's log that the recipient last saw, when `letter` was the last it received.
+/// The evidence of a request's only offer.
+fn evidence(mut request: wire::DeliverRequest) -> wire::Evidence {
+    request.offers.pop().unwrap().evidence.unwrap()
+}
+
 async fn last_seen(scheme: &Scheme, recipient: &mut Officer, letter: &Letter) -> u64 {
     let fetched = recipient.fetch(&letter.id).await.unwrap();
     let proof =
@@ -146,10 +151,7 @@ async fn the_same_id_with_other_bytes_is_refused_and_logged_as_such() {
 
     let fetched = sender.fetch(&letter.id).await.unwrap();
     let request = peer::request(&mut sender, &fetched, 0).await.unwrap();
-    let request = wire::DeliverRequest {
-        envelope: Some(other),
-        ..request
-    };
+    let request = peer::single(other, evidence(request));
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
     let answer = peer::offer(&mut client, request).await.unwrap();
     assert_eq!(answer, Answer::Refusal("id-reused".to_owned()));
@@ -175,7 +177,7 @@ async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
     let fetched = sender.fetch(&letter.id).await.unwrap();
     let seen = last_seen(&scheme, &mut recipient, &before).await;
     let request = peer::request(&mut sender, &fetched, seen).await.unwrap();
-    let untouched = request.envelope.clone().unwrap();
+    let untouched = request.offers[0].envelope.clone().unwrap();
     let size = Ledger::read(&scheme, authority, &mut recipient)
         .await
         .unwrap()
@@ -204,10 +206,7 @@ async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
     ];
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
     for envelope in changed {
-        let request = wire::DeliverRequest {
-            envelope: Some(envelope),
-            ..request.clone()
-        };
+        let request = peer::single(envelope, evidence(request.clone()));
         let answer = peer::offer(&mut client, request).await.unwrap();
         assert_eq!(answer, Answer::Refusal("signature".to_owned()));
     }
@@ -240,7 +239,7 @@ async fn evidence_that_proves_something_else_is_refused() {
     let good = peer::request(&mut sender, &fetched, seen).await.unwrap();
     let earlier = sender.fetch(&before.id).await.unwrap();
     let of_another = peer::request(&mut sender, &earlier, seen).await.unwrap();
-    let evidence = good.evidence.clone().unwrap();
+    let evidence = evidence(good.clone());
     let mut forged = evidence.clone();
     *forged.entry.last_mut().unwrap() ^= 1;
     let from_start = wire::Evidence {
@@ -250,14 +249,12 @@ async fn evidence_that_proves_something_else_is_refused() {
     };
     let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
     for (evidence, reason) in [
-        (of_another.evidence.unwrap(), "evidence"),
+        (self::evidence(of_another), "evidence"),
         (forged, "evidence"),
         (from_start, "last-seen-differs"),
     ] {
-        let request = wire::DeliverRequest {
-            evidence: Some(evidence),
-            ..good.clone()
-        };
+        let mut request = good.clone();
+        request.offers[0].evidence = Some(evidence);
         let answer = peer::offer(&mut client, request).await.unwrap();
         assert_eq!(answer, Answer::Refusal(reason.to_owned()));
     }

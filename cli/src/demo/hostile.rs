@@ -3,7 +3,7 @@
 use tonic::transport::Channel;
 use waypost_proto::id::NodeId;
 use waypost_proto::tls::Identity;
-use waypost_proto::wire::{self, deliver_reply};
+use waypost_proto::wire::{self, offer_answer};
 
 use super::stage::{Player, Stage};
 use crate::connection;
@@ -50,22 +50,25 @@ pub(super) async fn offer(
     context: &Context,
 ) -> Result<Result<u64, String>, Failure> {
     let mut peer = connect(stage, attacker, context).await?;
-    let request = wire::DeliverRequest {
+    let offer = wire::Offer {
         envelope: Some(envelope),
         evidence: Some(wire::Evidence::default()),
+    };
+    let request = wire::DeliverRequest {
+        offers: vec![offer],
         recipient_log_seen: 0,
     };
     let reply = peer
         .deliver(request)
         .await
         .map_err(|e| Failure::error("the node does not answer").caused_by(&e))?;
-    match reply.into_inner().result {
-        Some(deliver_reply::Result::Receipt(evidence)) => {
+    match reply.into_inner().answers.pop().and_then(|a| a.result) {
+        Some(offer_answer::Result::Receipt(evidence)) => {
             let proof = waypost_proto::tlog_proof::TlogProof::parse(&evidence.proof)
                 .map_err(|e| Failure::error("a receipt does not parse").caused_by(&e))?;
             Ok(Ok(proof.index))
         }
-        Some(deliver_reply::Result::Refusal(refusal)) => Ok(Err(refusal.reason)),
+        Some(offer_answer::Result::Refusal(refusal)) => Ok(Err(refusal.reason)),
         None => Err(Failure::error("the node gives an empty answer")),
     }
 }

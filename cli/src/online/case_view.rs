@@ -213,6 +213,7 @@ fn words(event: &Event, item: &Item) -> String {
         Event::Unconfirmed(_) => {
             format!("{title}: past its deadline without an answer; still asked for")
         }
+        Event::GapDelivered(_) => format!("{title}: {counterpart} knows that it will not come"),
         Event::Fetched(_) => match item.direction {
             Direction::In => format!("{title}: fetched by an officer of your agency"),
             Direction::Out => format!("{title}: your agency's copy was fetched"),

@@ -168,7 +168,9 @@ fn check_logs(
         Direction::In => {
             let received = received(own, facts).map_err(|e| untrue(item, &e))?;
             let proved = proved.ok_or_else(|| lacking(item, "entry of the sender's log"))?;
-            let submitted = proved.submitted(facts).map_err(|e| untrue(item, &e))?;
+            let submitted = proved
+                .submitted(facts, item.header.lane())
+                .map_err(|e| untrue(item, &e))?;
             let same = submitted.lane == received.lane && submitted.number == received.number;
             if same && proved.index() == received.sender_index {
                 Ok(Theirs::Submitted(proved.index()))
@@ -177,7 +179,9 @@ fn check_logs(
             }
         }
         Direction::Out => {
-            let submitted = own.submitted(facts).map_err(|e| untrue(item, &e))?;
+            let submitted = own
+                .submitted(facts, item.header.lane())
+                .map_err(|e| untrue(item, &e))?;
             let Some(proved) = proved else {
                 return Ok(Theirs::NotYet);
             };

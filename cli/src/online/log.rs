@@ -199,6 +199,17 @@ fn words(event: &Event) -> String {
         ),
         Event::Expired(e) => format!("message {} expired", id(&e.message_id)),
         Event::Unconfirmed(e) => format!("message {} unconfirmed", id(&e.message_id)),
+        Event::Gap(e) => format!(
+            "number {} of {} ({}) will not come: message {}",
+            e.number,
+            e.sender_agency,
+            e.lane,
+            id(&e.message_id)
+        ),
+        Event::GapDelivered(e) => format!(
+            "the recipient knows that message {} will not come",
+            id(&e.message_id)
+        ),
         Event::Fetched(e) => format!(
             "message {} fetched by officer {}",
             id(&e.message_id),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use waypost_proto::draft::Minimised;
 use waypost_proto::envelope::{self, Addressing, Received};
 use waypost_proto::id::{CaseId, DeskAddress, MessageId, SubjectRef};
+use waypost_proto::lane::Lane;
 use waypost_proto::openpgp::Suite;
 use waypost_proto::party::Party;
 use waypost_proto::reason::{Fate, Reason};
@@ -140,7 +141,7 @@ pub(crate) async fn seal_and_submit(
     })?;
     let envelope = sealed.into_wire();
     let sealed_bytes = envelope.body.len();
-    let facts = checked(session, &envelope, ends)?;
+    let (facts, lane) = checked(session, &envelope, ends)?;
     let request = wire::SubmitRequest {
         envelope: Some(envelope),
         subject_ref: subject.map_or_else(Vec::new, |s| s.as_bytes().to_vec()),
@@ -155,7 +156,7 @@ pub(crate) async fn seal_and_submit(
     };
     let proved = own_log::own_entry(session, &evidence).await?;
     proved
-        .submitted(&facts)
+        .submitted(&facts, lane)
         .map_err(|e| unproved(message).caused_by(&e))?;
     Ok(Sent {
         message: message.to_string(),
@@ -168,15 +169,16 @@ pub(crate) async fn seal_and_submit(
     })
 }
 
-/// Reads the own message as the recipient's node will, and gives the facts that the log must hold.
+/// Reads the own message as the recipient's node will, and gives the facts and the lane that the log must
+/// hold.
 fn checked(
     session: &Session<'_>,
     envelope: &wire::Envelope,
     ends: Ends<'_>,
-) -> Result<wire::MessageFacts, Failure> {
+) -> Result<(wire::MessageFacts, Lane), Failure> {
     Received::decode(envelope.clone())
         .and_then(|r| r.authenticate(ends.sender, ends.recipient, ends.suite, session.now))
-        .map(|authenticated| authenticated.facts())
+        .map(|authenticated| (authenticated.facts(), authenticated.header().lane()))
         .map_err(|e| {
             Failure::error("the sealed message would be refused, so it was not sent")
                 .caused_by(&e)

@@ -429,20 +429,45 @@ impl Log {
     /// [`LogError::Beyond`] if the log is not that long, or what the store says. For a
     /// `consistency_from` that this node once signed it means that the store lost entries.
     pub fn evidence(&self, index: u64, consistency_from: u64) -> Result<wire::Evidence, LogError> {
+        self.evidence_of(&self.head()?, index, consistency_from)
+    }
+
+    /// The entries at `indexes`, all proved at the present checkpoint: the first with consistency from
+    /// `consistency_from`, those after it from the checkpoint that the one before has shown.
+    ///
+    /// # Errors
+    /// As [`Self::evidence`].
+    pub fn evidences(
+        &self,
+        indexes: impl IntoIterator<Item = u64>,
+        consistency_from: u64,
+    ) -> Result<Vec<wire::Evidence>, LogError> {
         let head = self.head()?;
+        let from = std::iter::once(consistency_from).chain(std::iter::repeat(head.size));
+        let each = indexes.into_iter().zip(from);
+        each.map(|(index, from)| self.evidence_of(&head, index, from))
+            .collect()
+    }
+
+    fn evidence_of(
+        &self,
+        head: &Head,
+        index: u64,
+        consistency_from: u64,
+    ) -> Result<wire::Evidence, LogError> {
         let proof = TlogProof {
             index,
-            path: self.inclusion_of(&head, index, head.size)?,
+            path: self.inclusion_of(head, index, head.size)?,
             checkpoint: head.checkpoint.to_vec(),
             extra: None,
         };
         let consistency = match consistency_from {
             0 => Vec::new(),
             from if from == head.size => Vec::new(),
-            from => self.consistency_of(&head, from, head.size)?,
+            from => self.consistency_of(head, from, head.size)?,
         };
         Ok(wire::Evidence {
-            entry: self.entry_of(&head, index)?,
+            entry: self.entry_of(head, index)?,
             proof: proof.encode(),
             consistency_from,
             consistency: consistency

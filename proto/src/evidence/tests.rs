@@ -38,7 +38,7 @@ fn entry(time: Timestamp, event: Event) -> Vec<u8> {
 }
 
 fn sender(events: impl IntoIterator<Item = Vec<u8>>) -> Sender {
-    let id: crate::id::AgencyId = "gb.example.sender".parse().unwrap();
+    let id: AgencyId = "gb.example.sender".parse().unwrap();
     let signer = NoteSigner::generate(KeyName::of_log(&id)).unwrap();
     let entries: Vec<_> = events.into_iter().collect();
     let log_key = LogKey {
@@ -120,7 +120,10 @@ fn evidence_proves_its_entry_from_whatever_was_last_seen() {
         let proved = sender.verify(&evidence, last).unwrap();
         assert_eq!(proved.index(), 1);
         assert_eq!(proved.last_seen(last).size, 3);
-        assert_eq!(*proved.submitted(&facts(2)).unwrap(), submitted(2));
+        assert_eq!(
+            *proved.submitted(&facts(2), Lane::Ordinary).unwrap(),
+            submitted(2)
+        );
     }
 }
 
@@ -288,9 +291,11 @@ fn a_receipt_of_another_message_lane_or_number_proves_nothing() {
         };
         entry(NOW, Event::Received(event))
     };
-    let expired = |id: u8| {
+    let expired = |id: u8, number| {
         let event = wire::Expired {
             message_id: vec![id; 16],
+            lane: "ordinary".into(),
+            number,
             ..Default::default()
         };
         entry(NOW, Event::Expired(event))
@@ -306,16 +311,127 @@ fn a_receipt_of_another_message_lane_or_number_proves_nothing() {
         receipt_of(received(facts(1), "ordinary", 1)).unwrap(),
         Receipt::Accepted
     );
-    assert_eq!(receipt_of(expired(1)).unwrap(), Receipt::Tombstone);
+    assert_eq!(receipt_of(expired(1, 1)).unwrap(), Receipt::Tombstone);
     for entry in [
         received(facts(2), "ordinary", 1),
         received(facts(1), "danger", 1),
         received(facts(1), "ordinary", 2),
-        expired(2),
+        expired(2, 1),
+        expired(1, 2),
         entry(NOW, Event::Submitted(submitted(1))),
     ] {
         let error = receipt_of(entry).unwrap_err();
         assert!(matches!(error, EvidenceError::OtherMessage), "{error}");
+    }
+}
+
+/// ORD-01.
+#[test]
+fn a_message_numbered_in_another_lane_than_its_manifest_calls_for_is_refused() {
+    let sender = three();
+    let proved = sender.verify(&sender.evidence(1, 0), None).unwrap();
+    let error = proved.submitted(&facts(2), Lane::Danger).unwrap_err();
+    assert!(matches!(error, EvidenceError::Lane), "{error}");
+}
+
+fn gap() -> Gap {
+    Gap {
+        message: MessageId::new([1; 16]),
+        sender: "gb.example.sender".parse().unwrap(),
+        recipient: "gb.example.recipient".parse().unwrap(),
+        lane: Lane::Danger,
+        number: 7,
+    }
+}
+
+fn refused(by: &str) -> wire::Refused {
+    wire::Refused {
+        message_id: vec![1; 16],
+        sender_agency: "gb.example.sender".into(),
+        recipient_agency: "gb.example.recipient".into(),
+        by: by.into(),
+        lane: "danger".into(),
+        number: 7,
+        ..Default::default()
+    }
+}
+
+/// ORD-03.
+#[test]
+fn only_the_senders_own_refused_or_expired_entry_with_a_number_is_a_gap_notice() {
+    let notice = |event| {
+        let sender = sender([entry(NOW, event)]);
+        let proved = sender.verify(&sender.evidence(0, 0), None).unwrap();
+        proved.gap()
+    };
+    let expired = wire::Expired {
+        message_id: vec![1; 16],
+        sender_agency: "gb.example.sender".into(),
+        recipient_agency: "gb.example.recipient".into(),
+        lane: "danger".into(),
+        number: 7,
+        ..Default::default()
+    };
+    assert_eq!(notice(Event::Expired(expired.clone())).unwrap(), gap());
+    assert_eq!(
+        notice(Event::Refused(refused(BY_RECIPIENT))).unwrap(),
+        gap()
+    );
+    let other = [
+        Event::Refused(refused(BY_US)),
+        Event::Refused(wire::Refused {
+            number: 0,
+            ..refused(BY_RECIPIENT)
+        }),
+        Event::Refused(wire::Refused {
+            lane: "fast".into(),
+            ..refused(BY_RECIPIENT)
+        }),
+        Event::Expired(wire::Expired {
+            message_id: vec![1; 15],
+            ..expired
+        }),
+        Event::Submitted(submitted(1)),
+    ];
+    for event in other {
+        let error = notice(event).unwrap_err();
+        assert!(matches!(error, EvidenceError::NoGap), "{error}");
+    }
+}
+
+/// EVI-07.
+#[test]
+fn a_receipt_of_another_gap_proves_nothing() {
+    let noted = || wire::Gap {
+        message_id: vec![1; 16],
+        sender_agency: "gb.example.sender".into(),
+        recipient_agency: "gb.example.recipient".into(),
+        lane: "danger".into(),
+        number: 7,
+        ..Default::default()
+    };
+    let receipt = |event| {
+        let recipient = sender([entry(NOW, event)]);
+        let proved = recipient.verify(&recipient.evidence(0, 0), None).unwrap();
+        proved.gap_receipt(&gap())
+    };
+    receipt(Event::Gap(noted())).unwrap();
+    for event in [
+        Event::Gap(wire::Gap {
+            number: 8,
+            ..noted()
+        }),
+        Event::Gap(wire::Gap {
+            lane: "ordinary".into(),
+            ..noted()
+        }),
+        Event::Gap(wire::Gap {
+            message_id: vec![2; 16],
+            ..noted()
+        }),
+        Event::Refused(refused(BY_RECIPIENT)),
+    ] {
+        assert!(receipt(event).is_err());
     }
 }
 
