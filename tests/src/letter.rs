@@ -69,6 +69,20 @@ impl Letter {
         Self::referral_with(&VALUES.join(", "))
     }
 
+    /// A referral of a person in immediate danger.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn danger() -> Result<Self> {
+        let mut letter = Self::referral()?;
+        let mut form: serde_json::Value = serde_json::from_str(&letter.form)?;
+        if let Some(fields) = form.as_object_mut() {
+            fields.insert("rsk".to_owned(), json!({"immediate_danger": true}));
+        }
+        letter.form = form.to_string();
+        Ok(letter)
+    }
+
     /// The same with a longer text, so that its form has about `bytes` bytes.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ mod faults;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod restart;

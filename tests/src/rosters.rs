@@ -17,7 +17,7 @@ use prost::Message as _;
 const DAY: u64 = 86_400;
 
 /// Publishes a roster made `days` ago and valid for `valid` days, without anybody's log-in.
-async fn publish(
+pub(crate) async fn publish(
     officer: &mut Officer,
     agency: &Agency,
     version: u64,
