@@ -169,6 +169,12 @@ impl Parties {
         }
     }
 
+    /// Forgets what is kept of a counterpart: it said that it has another roster, key or bundle now.
+    pub fn forget(&self, agency: &AgencyId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.remove(agency);
+    }
+
     fn kept(&self, directory: &VerifiedDirectory, agency: &AgencyId) -> Option<Kept> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(agency)

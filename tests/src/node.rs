@@ -8,17 +8,36 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use prost::Message as _;
 use tokio::process::{Child, Command};
+use waypost_node::setup::NODE_RECORD_FILE;
 use waypost_node::start::STORE_FOLDER;
 use waypost_node::tls::key;
 use waypost_proto::id::{AgencyId, Digest, Fingerprint, NodeId};
 use waypost_proto::tls::Identity;
+use waypost_proto::wire;
 
 use crate::link::Link;
 use crate::wait;
 
 /// How long a node may take to stop: its own deadline and some more.
 const STOP: Duration = Duration::from_secs(60);
+
+/// How a node is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// Over links that a test may cut.
+    Links,
+    /// Directly, for what is measured.
+    Direct,
+}
+
+/// Two addresses that nobody listens on.
+fn free_ports() -> Result<[SocketAddr; 2]> {
+    let taken = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0"));
+    let [peers, desks] = taken;
+    Ok([peers?.local_addr()?, desks?.local_addr()?])
+}
 
 /// A node, running or not, with a link before each of its listeners.
 #[derive(Debug)]
@@ -84,6 +103,7 @@ impl Node {
         agency: &AgencyId,
         operator: &Fingerprint,
         directory: &Path,
+        network: Network,
     ) -> Result<Self> {
         fs::create_dir_all(&folder)?;
         let node = Self {
@@ -93,20 +113,30 @@ impl Node {
             desks: Link::open().await?,
             process: None,
         };
+        let ports = match network {
+            Network::Links => [node.peers.address(), node.desks.address()],
+            Network::Direct => free_ports()?,
+        };
+        let listen = match network {
+            Network::Links => ["127.0.0.1:0".to_owned(), "127.0.0.1:0".to_owned()],
+            Network::Direct => ports.map(|port| port.to_string()),
+        };
         let text = format!(
             r#"
             node = "{id}"
             data = "data"
-            listen = {{ peers = "127.0.0.1:0", desks = "127.0.0.1:0" }}
+            listen = {{ peers = "{}", desks = "{}" }}
             public = {{ peers = "{peers}", desks = "{desks}" }}
             directory = {{ operator = "{operator}", file = "{directory}" }}
             log = {{ level = "debug" }}
             [[agency]]
             id = "{agency}"
             "#,
+            listen[0],
+            listen[1],
             id = node.id,
-            peers = node.peers.address(),
-            desks = node.desks.address(),
+            peers = ports[0],
+            desks = ports[1],
             directory = directory.display(),
         );
         fs::write(node.config(), text)?;
@@ -261,6 +291,15 @@ impl Node {
     /// When it does not run.
     pub fn listening(&self) -> Result<Listening> {
         Ok(self.running()?.listening)
+    }
+
+    /// Where officers reach it: as the directory says.
+    ///
+    /// # Errors
+    /// When its record cannot be read.
+    pub fn desk_endpoint(&self) -> Result<String> {
+        let record = fs::read(self.data().join(NODE_RECORD_FILE))?;
+        Ok(wire::NodeRecord::decode(record.as_slice())?.desk_endpoint)
     }
 
     /// Its process.

@@ -64,7 +64,7 @@ impl Officer {
     pub async fn log_in(scheme: &Scheme, agency: &Agency, officer: usize) -> Result<Self> {
         let signing = agency.officer(officer)?.signing_key()?;
         let node = &agency.node;
-        let endpoint = node.desks.address().to_string();
+        let endpoint = node.desk_endpoint()?;
         let connected = connection::connect(&endpoint, &[node.pin()?]).await?;
         let mut desk = connected.desk;
         let fingerprint = signing.certificate().fingerprint().as_bytes().to_vec();

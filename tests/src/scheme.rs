@@ -17,7 +17,7 @@ use waypost_proto::roster::{CertificateRef, Desk, Officer, Roster};
 use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
 use waypost_proto::wire;
 
-use crate::node::Node;
+use crate::node::{Network, Node};
 
 /// The one desk of every agency.
 pub const DESK: &str = "intake";
@@ -112,6 +112,14 @@ impl Scheme {
     /// # Errors
     /// What could not be made.
     pub async fn new(suite: Suite, wanted: &[Wanted]) -> Result<Self> {
+        Self::on(Network::Links, suite, wanted).await
+    }
+
+    /// The same, on either network.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub async fn on(network: Network, suite: Suite, wanted: &[Wanted]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let born = Timestamp(now().0.saturating_sub(KEYS_AGE_SECONDS));
         let operator = SecretKey::generate(KeyRole::Operator, suite, "operator", born)?;
@@ -123,19 +131,19 @@ impl Scheme {
             folder,
         };
         for wanted in wanted {
-            let agency = scheme.agency(wanted, born).await?;
+            let agency = scheme.agency(wanted, born, network).await?;
             scheme.agencies.push(agency);
         }
         scheme.publish(1)?;
         Ok(scheme)
     }
 
-    async fn agency(&self, wanted: &Wanted, born: Timestamp) -> Result<Agency> {
+    async fn agency(&self, wanted: &Wanted, born: Timestamp, network: Network) -> Result<Agency> {
         let id: AgencyId = wanted.id.parse()?;
         let make = |role, name: &str| SecretKey::generate(role, self.suite, name, born);
         let key = make(KeyRole::Agency, id.as_str())?;
         let folder = self.folder.path().join(id.as_str());
-        let node = Node::init(folder, &id, &self.pin(), &self.directory).await?;
+        let node = Node::init(folder, &id, &self.pin(), &self.directory, network).await?;
         let agency = Agency {
             record: record(wanted, &node, CertificateRef::of(key.certificate())),
             desk: make(KeyRole::Desk, &format!("{id}/{DESK}"))?,

@@ -93,6 +93,10 @@ impl<'r> Settling<'r> {
             let detail = "the recipient's node cannot take it now";
             return Err(Stop::refuse(reason, detail));
         }
+        // Whoever seals it again asks for what is current.
+        if matches!(reason, Reason::Roster | Reason::Key | Reason::Bundle) {
+            self.node.parties.forget(&self.line.counterpart);
+        }
         let message = &item.message;
         let event = Event::Refused(wire::Refused {
             message_id: item.queued.message.as_bytes().to_vec(),
