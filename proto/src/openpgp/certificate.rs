@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use sequoia_openpgp as pgp;
 
-use pgp::packet::key::{PrimaryRole, PublicParts, SubordinateRole};
+use pgp::packet::key::{PrimaryRole, PublicParts};
 use pgp::packet::{Key, Packet, Signature, UserID};
 use pgp::types::KeyFlags;
 
 use super::packets::{self, Frame, FramingError, tag};
 use super::policy::{self, Suite};
+use super::primary::Primary;
+use super::session_key::Encapsulator;
 use super::signature::{self, Use, VerifyError};
 use crate::context::Context;
 use crate::id::{Digest, Fingerprint, Timestamp};
@@ -132,7 +134,7 @@ impl Validity {
 #[derive(Debug)]
 pub(super) struct Subkey {
     pub(super) fingerprint: Fingerprint,
-    pub(super) key: Key<PublicParts, SubordinateRole>,
+    pub(super) encapsulator: Encapsulator,
     validity: Validity,
 }
 
@@ -143,7 +145,7 @@ struct Parsed {
     fingerprint: Fingerprint,
     suite: Suite,
     user_id: Box<str>,
-    primary: Key<PublicParts, PrimaryRole>,
+    primary: Primary,
     may_sign: bool,
     validity: Validity,
     subkeys: Vec<Subkey>,
@@ -187,10 +189,7 @@ impl Certificate {
             ],
         )?;
 
-        let primary = parse_primary(key)?;
-        let suite = Suite::of_signing(primary.pk_algo()).ok_or(CertificateError::Algorithm {
-            algorithm: primary.pk_algo().into(),
-        })?;
+        let (primary, suite) = parse_primary(key)?;
         let (flags, validity) = check_direct_key(direct, &primary)?;
         let user_id = check_user_id(user_id, binding, &primary)?;
         let mut subkeys = Vec::new();
@@ -198,7 +197,7 @@ impl Certificate {
             subkeys.push(check_subkey(frames, 4 + 2 * pair, &primary, suite)?);
         }
         check_distinct(&subkeys)?;
-        let fingerprint = signature::fingerprint(&primary.fingerprint())
+        let fingerprint = signature::fingerprint(&primary.key.fingerprint())
             .ok_or(CertificateError::NotCanonical { index: 0 })?;
         Ok(Self(Arc::new(Parsed {
             bytes: bytes.into(),
@@ -322,7 +321,7 @@ impl Certificate {
     }
 
     pub(super) fn primary(&self) -> &Key<PublicParts, PrimaryRole> {
-        &self.0.primary
+        &self.0.primary.key
     }
 
     pub(super) fn subkey(&self, fingerprint: &Fingerprint) -> Option<&Subkey> {
@@ -346,8 +345,9 @@ impl Recipient {
         &self.certificate
     }
 
-    pub(super) fn key(&self) -> Option<&Key<PublicParts, SubordinateRole>> {
-        self.certificate.0.subkeys.get(self.subkey).map(|s| &s.key)
+    pub(super) fn encapsulator(&self) -> Option<&Encapsulator> {
+        let subkey = self.certificate.0.subkeys.get(self.subkey);
+        subkey.map(|subkey| &subkey.encapsulator)
     }
 }
 
@@ -409,12 +409,16 @@ pub(super) fn expect_v6(frame: &Frame<'_>) -> Result<(), CertificateError> {
     }
 }
 
-fn parse_primary(frame: &Frame<'_>) -> Result<Key<PublicParts, PrimaryRole>, CertificateError> {
+fn parse_primary(frame: &Frame<'_>) -> Result<(Primary, Suite), CertificateError> {
     expect_v6(frame)?;
-    match packets::canonical(frame) {
-        Some(Packet::PublicKey(key)) => Ok(key),
-        _ => Err(CertificateError::NotCanonical { index: 0 }),
-    }
+    let not_canonical = CertificateError::NotCanonical { index: 0 };
+    let Some(Packet::PublicKey(key)) = packets::canonical(frame) else {
+        return Err(not_canonical);
+    };
+    let suite = Suite::of_signing(key.pk_algo()).ok_or(CertificateError::Algorithm {
+        algorithm: key.pk_algo().into(),
+    })?;
+    Ok((Primary::import(key).ok_or(not_canonical)?, suite))
 }
 
 fn self_signature(frame: &Frame<'_>, index: usize) -> Result<Signature, CertificateError> {
@@ -424,12 +428,12 @@ fn self_signature(frame: &Frame<'_>, index: usize) -> Result<Signature, Certific
 
 fn check_direct_key(
     frame: &Frame<'_>,
-    primary: &Key<PublicParts, PrimaryRole>,
+    primary: &Primary,
 ) -> Result<(KeyFlags, Validity), CertificateError> {
     let index = 1;
     let signature = self_signature(frame, index)?;
     let signed = signature::verify(&signature, Use::DirectKey, primary, |hasher| {
-        signature.hash_direct_key(hasher, primary)
+        signature.hash_direct_key(hasher, &primary.key)
     })
     .map_err(|source| CertificateError::SelfSignature { index, source })?;
     let flags = signature.key_flags().unwrap_or_else(KeyFlags::empty);
@@ -437,14 +441,14 @@ fn check_direct_key(
     if flags != certify && flags != certify.set_signing() {
         return Err(CertificateError::Flags { index });
     }
-    let created = policy::seconds(primary.creation_time());
+    let created = policy::seconds(primary.key.creation_time());
     Ok((flags, Validity::of(created, &signature, signed)))
 }
 
 fn check_user_id(
     frame: &Frame<'_>,
     binding: &Frame<'_>,
-    primary: &Key<PublicParts, PrimaryRole>,
+    primary: &Primary,
 ) -> Result<Box<str>, CertificateError> {
     let text = std::str::from_utf8(frame.body).map_err(|_| CertificateError::UserId)?;
     if !is_user_id(text) {
@@ -456,7 +460,7 @@ fn check_user_id(
     let index = 3;
     let signature = self_signature(binding, index)?;
     signature::verify(&signature, Use::UserId, primary, |hasher| {
-        signature.hash_userid_binding(hasher, primary, &UserID::from(frame.body))
+        signature.hash_userid_binding(hasher, &primary.key, &UserID::from(frame.body))
     })
     .map_err(|source| CertificateError::SelfSignature { index, source })?;
     Ok(text.into())
@@ -470,7 +474,7 @@ pub(super) fn is_user_id(text: &str) -> bool {
 fn check_subkey(
     frames: &[Frame<'_>],
     index: usize,
-    primary: &Key<PublicParts, PrimaryRole>,
+    primary: &Primary,
     suite: Suite,
 ) -> Result<Subkey, CertificateError> {
     expect_tags(frames, index, &[tag::PUBLIC_SUBKEY, tag::SIGNATURE])?;
@@ -486,10 +490,12 @@ fn check_subkey(
             algorithm: key.pk_algo().into(),
         });
     }
+    let encapsulator = Encapsulator::import(key).ok_or(CertificateError::NotCanonical { index })?;
+    let key = &encapsulator.key;
     let index = index + 1;
     let signature = self_signature(binding, index)?;
     let signed = signature::verify(&signature, Use::Subkey, primary, |hasher| {
-        signature.hash_subkey_binding(hasher, primary, &key)
+        signature.hash_subkey_binding(hasher, &primary.key, key)
     })
     .map_err(|source| CertificateError::SelfSignature { index, source })?;
     if signature.key_flags() != Some(policy::encryption_flags()) {
@@ -501,7 +507,7 @@ fn check_subkey(
     let validity = Validity::of(created, &signature, signed.max(created));
     Ok(Subkey {
         fingerprint,
-        key,
+        encapsulator,
         validity,
     })
 }

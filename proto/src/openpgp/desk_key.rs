@@ -6,8 +6,7 @@ use std::fmt;
 use sequoia_openpgp as pgp;
 
 use pgp::crypto::{KeyPair, S2K, SessionKey};
-use pgp::packet::key::{Encrypted, PublicParts, SecretParts, SubordinateRole};
-use pgp::packet::pkesk::PKESK6;
+use pgp::packet::key::{Encrypted, SecretParts, SubordinateRole};
 use pgp::packet::{Key, PKESK, Packet};
 use pgp::serialize::MarshalInto;
 use zeroize::Zeroizing;
@@ -18,6 +17,7 @@ use super::open::{self, OpenError};
 use super::packets::{self, Frame, tag};
 use super::policy;
 use super::seal::{self, SealError};
+use super::session_key::Encapsulator;
 use super::signature;
 use crate::context::Context;
 use crate::id::{Fingerprint, Timestamp};
@@ -51,7 +51,7 @@ impl DeskKey {
         secret: Key<SecretParts, SubordinateRole>,
     ) -> Option<Self> {
         let fingerprint = signature::fingerprint(&secret.fingerprint())?;
-        let public = &certificate.subkey(&fingerprint)?.key;
+        let public = &certificate.subkey(&fingerprint)?.encapsulator;
         (secret.has_unencrypted_secret() && belongs(&secret, public)).then_some(Self {
             certificate,
             secret,
@@ -209,17 +209,14 @@ impl DeskKey {
 const STUB_BYTES: usize = 32 + 32 + 16;
 
 /// Whether the secret opens what the public key seals: a secret packet may carry any public part.
-fn belongs(
-    secret: &Key<SecretParts, SubordinateRole>,
-    public: &Key<PublicParts, SubordinateRole>,
-) -> bool {
+fn belongs(secret: &Key<SecretParts, SubordinateRole>, public: &Encapsulator) -> bool {
     let mut bytes = [0; 32];
     if aws_lc_rs::rand::fill(&mut bytes).is_err() {
         return false;
     }
     let session_key = SessionKey::from(&bytes[..]);
     let opened = || -> Option<SessionKey> {
-        let sealed = PKESK::from(PKESK6::for_recipient(&session_key, public).ok()?);
+        let sealed = PKESK::from(public.wrap(&session_key).ok()?);
         let mut pair = secret.clone().into_keypair().ok()?;
         sealed.decrypt(&mut pair, None).map(|(_, key)| key)
     };

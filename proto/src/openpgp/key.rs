@@ -1,10 +1,11 @@
 //! Secret keys: made, signed with, rotated, and locked under a passphrase (OPG-40 to OPG-44).
 
 use std::fmt;
+use std::sync::Arc;
 
 use sequoia_openpgp as pgp;
 
-use pgp::crypto::{KeyPair, Password, S2K};
+use pgp::crypto::{Password, S2K};
 use pgp::packet::key::{
     Key6, KeyRole as PgpRole, PrimaryRole, SecretKeyMaterial, SecretParts, SubordinateRole,
 };
@@ -17,6 +18,7 @@ use super::certificate::{self, Certificate, CertificateError};
 use super::desk_key::DeskKey;
 use super::packets::{self, Frame, tag};
 use super::policy::{self, Suite};
+use super::primary::{Secret, Signer};
 use super::signature::{self, SignError, Use};
 use crate::context::Context;
 use crate::id::{Fingerprint, Timestamp};
@@ -114,11 +116,11 @@ pub struct SecretKey {
     subkeys: Vec<Key<SecretParts, SubordinateRole>>,
 }
 
-/// The primary key of an operator, agency or officer, to sign with.
+/// The primary key of an operator, agency or officer, to sign with. Imported once, cheap to clone.
 #[derive(Clone)]
 pub struct SigningKey {
     certificate: Certificate,
-    pair: KeyPair,
+    secret: Arc<Secret>,
 }
 
 impl SecretKey {
@@ -165,14 +167,10 @@ impl SecretKey {
         if !self.certificate.may_sign() {
             return Err(SignError::MayNotSign);
         }
-        let pair = self
-            .primary
-            .clone()
-            .into_keypair()
-            .map_err(|_| SignError::Backend)?;
+        let secret = Secret::import(&self.primary).ok_or(SignError::Backend)?;
         Ok(SigningKey {
             certificate: self.certificate.clone(),
-            pair,
+            secret: Arc::new(secret),
         })
     }
 
@@ -317,17 +315,20 @@ impl SigningKey {
         content: &[u8],
         at: Timestamp,
     ) -> Result<Vec<u8>, SignError> {
-        let pair = self.pair_valid(at)?;
+        let mut signer = self.signer(at)?;
         signature::sign(
             signature::builder(Use::Detached, at)?,
-            pair,
+            &mut signer,
             &[context.line(), content],
         )
     }
 
-    pub(super) fn pair_valid(&self, at: Timestamp) -> Result<&KeyPair, SignError> {
+    pub(super) fn signer(&self, at: Timestamp) -> Result<Signer<'_>, SignError> {
         if self.certificate.is_valid(at) {
-            Ok(&self.pair)
+            Ok(Signer {
+                public: self.certificate.primary(),
+                secret: &self.secret,
+            })
         } else {
             Err(SignError::NotValid { at })
         }
@@ -383,19 +384,20 @@ fn bind_primary(
         .set_signing_to(role.signs());
     let user_id = UserID::from(user_id);
     let direct = signature::builder(Use::DirectKey, at)?;
+    let binding = signature::builder(Use::UserId, at)?;
+    let secret = Secret::import(key).ok_or(KeyError::Backend)?;
     let signatures = || -> pgp::Result<_> {
-        let mut pair = key.clone().into_keypair()?;
+        let secret = &secret;
+        let mut signer = Signer { public, secret };
         let direct = direct
             .set_key_flags(flags)?
             .set_features(policy::features())?
             .set_preferred_aead_ciphersuites(vec![(policy::CIPHER, policy::AEAD)])?
-            .sign_direct_key(&mut pair, public)?;
-        Ok((direct, pair))
+            .sign_direct_key(&mut signer, public)?;
+        let binding = binding.sign_userid_binding(&mut signer, public, &user_id)?;
+        Ok((direct, binding))
     };
-    let (direct, mut pair) = signatures().map_err(|_| KeyError::Backend)?;
-    let binding = signature::builder(Use::UserId, at)?
-        .sign_userid_binding(&mut pair, public, &user_id)
-        .map_err(|_| KeyError::Backend)?;
+    let (direct, binding) = signatures().map_err(|_| KeyError::Backend)?;
     packets_of(&[
         public.clone().into(),
         direct.into(),
@@ -415,11 +417,12 @@ fn bind_subkey(
         at,
     )?
     .into();
+    let public = primary.parts_as_public();
+    let secret = &Secret::import(primary).ok_or(KeyError::Backend)?;
     let binding = signature::builder(Use::Subkey, at)?
         .set_key_flags(policy::encryption_flags())
         .and_then(|builder| {
-            let mut pair = primary.clone().into_keypair()?;
-            builder.sign_subkey_binding(&mut pair, primary.parts_as_public(), &subkey)
+            builder.sign_subkey_binding(&mut Signer { public, secret }, public, &subkey)
         })
         .map_err(|_| KeyError::Backend)?;
     let packets = packets_of(&[subkey.parts_as_public().clone().into(), binding.into()])?;

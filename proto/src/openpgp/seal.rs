@@ -8,11 +8,13 @@ use std::io::Write;
 
 use sequoia_openpgp as pgp;
 
+use pgp::PacketPile;
+use pgp::crypto::SessionKey;
 use pgp::packet::one_pass_sig::OnePassSig6;
 use pgp::packet::{OnePassSig, Packet, Signature};
 use pgp::parse::Parse;
-use pgp::serialize::MarshalInto;
 use pgp::serialize::stream::{Encryptor, Message};
+use pgp::serialize::{Marshal, MarshalInto};
 use zeroize::Zeroizing;
 
 use super::certificate::Recipient;
@@ -131,11 +133,11 @@ pub(super) fn sign(
     intended: &[Fingerprint],
     at: Timestamp,
 ) -> Result<Signature, SealError> {
-    let mut pair = signer.pair_valid(at)?.clone();
+    let mut signer = signer.signer(at)?;
     let intended: Vec<_> = intended.iter().map(signature::to_openpgp).collect();
     signature::builder(Use::Body, at)?
         .set_intended_recipients(intended)
-        .and_then(|builder| builder.sign_message(&mut pair, content))
+        .and_then(|builder| builder.sign_message(&mut signer, content))
         .map_err(|_| SealError::Backend)
 }
 
@@ -211,30 +213,32 @@ pub(super) fn padme(length: usize) -> Option<usize> {
 
 /// OPG-30: one PKESK v6 a recipient, one SEIPD v2, both of definite length.
 pub(super) fn encrypt(inner: &[u8], recipients: &[Recipient]) -> Result<Vec<u8>, SealError> {
-    let keys: Option<Vec<_>> = recipients.iter().map(Recipient::key).collect();
-    let keys = keys.ok_or(SealError::Backend)?;
-    let streamed = || -> pgp::Result<Vec<u8>> {
-        let mut streamed = Vec::with_capacity(inner.len() + inner.len() / 8 + 4096);
-        let recipients = keys.iter().map(|key| {
-            pgp::serialize::stream::Recipient::new(policy::features(), key.key_handle(), key)
-        });
-        let mut message = Encryptor::for_recipients(Message::new(&mut streamed), recipients)
-            .symmetric_algo(policy::CIPHER)
-            .aead_algo(policy::AEAD)
-            .build()?;
-        message.write_all(inner)?;
-        message.finalize()?;
-        Ok(streamed)
+    let body = || -> Option<Vec<u8>> {
+        let session_key = SessionKey::new(policy::CIPHER.key_size().ok()?).ok()?;
+        let mut body = Vec::with_capacity(inner.len() + inner.len() / 8 + 4096);
+        for recipient in recipients {
+            let wrapped = recipient.encapsulator()?.wrap(&session_key).ok()?;
+            Packet::from(wrapped).serialize(&mut body).ok()?;
+        }
+        container(inner, session_key)
+            .ok()?
+            .serialize(&mut body)
+            .ok()?;
+        packets::frames(&body).is_ok().then_some(body)
     };
-    let streamed = streamed().map_err(|_| SealError::Backend)?;
-    // Sequoia streams in parts; written again, every packet has its one definite length.
-    pgp::PacketPile::from_bytes(&streamed)
-        .and_then(|packets| packets.to_vec())
-        .map_err(|_| SealError::Backend)
-        .and_then(|body| match packets::frames(&body) {
-            Ok(_) => Ok(body),
-            Err(_) => Err(SealError::Backend),
-        })
+    body().ok_or(SealError::Backend)
+}
+
+/// Sequoia streams in parts; read again, the packet is written with its one definite length.
+fn container(inner: &[u8], session_key: SessionKey) -> pgp::Result<PacketPile> {
+    let mut streamed = Vec::with_capacity(inner.len() + inner.len() / 128 + 4096);
+    let message = Message::new(&mut streamed);
+    let mut message = Encryptor::with_session_key(message, policy::CIPHER, session_key)?
+        .aead_algo(policy::AEAD)
+        .build()?;
+    message.write_all(inner)?;
+    message.finalize()?;
+    PacketPile::from_bytes(&streamed)
 }
 
 #[cfg(test)]

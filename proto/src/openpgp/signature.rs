@@ -2,17 +2,16 @@
 
 use sequoia_openpgp as pgp;
 
-use pgp::crypto::KeyPair;
 use pgp::crypto::hash::{Context as Hasher, Hash};
-use pgp::packet::key::{KeyRole, PublicParts};
 use pgp::packet::signature::SignatureBuilder;
 use pgp::packet::signature::subpacket::SubpacketTag;
-use pgp::packet::{Key, Packet, Signature};
+use pgp::packet::{Packet, Signature};
 use pgp::serialize::MarshalInto;
-use pgp::types::SignatureType;
+use pgp::types::{PublicKeyAlgorithm, SignatureType};
 
 use super::packets::{self, FramingError, tag};
 use super::policy;
+use super::primary::{Primary, Signer};
 use crate::id::{Fingerprint, Timestamp};
 use crate::limit;
 
@@ -188,13 +187,13 @@ pub(super) fn builder(purpose: Use, at: Timestamp) -> Result<SignatureBuilder, S
 /// Signs the concatenation of `parts`.
 pub(super) fn sign(
     builder: SignatureBuilder,
-    key: &KeyPair,
+    signer: &mut Signer<'_>,
     parts: &[&[u8]],
 ) -> Result<Vec<u8>, SignError> {
     // Sequoia has no signing of parts, so they are joined; nothing of a message is secret from us.
     let message = zeroize::Zeroizing::new(parts.concat());
     let signature = builder
-        .sign_message(&mut key.clone(), &message)
+        .sign_message(signer, &message)
         .map_err(|_| SignError::Backend)?;
     Packet::from(signature)
         .to_vec()
@@ -231,17 +230,18 @@ pub(super) fn parse_frame(frame: &packets::Frame<'_>) -> Result<Signature, Verif
     }
 }
 
-/// Verifies `signature` by `key` over what `hash` feeds, except for when it was made; returns that.
+/// Verifies `signature` by `primary` over what `hash` feeds, except for when it was made; returns that.
 ///
-/// The digest is verified by the key itself and not through `Signature::verify_*`: see
-/// INVARIANT (no growing cache).
-pub(super) fn verify<R: KeyRole>(
+/// The digest is verified by [`Primary`] and not through `Signature::verify_*`: see INVARIANT (no
+/// growing cache).
+pub(super) fn verify(
     signature: &Signature,
     purpose: Use,
-    key: &Key<PublicParts, R>,
+    primary: &Primary,
     hash: impl FnOnce(&mut Hasher) -> pgp::Result<()>,
 ) -> Result<Timestamp, VerifyError> {
-    check_header(signature, purpose, key)?;
+    let key = &primary.key;
+    check_header(signature, purpose, key.pk_algo())?;
     check_subpackets(signature, purpose)?;
     check_issuer(
         signature,
@@ -256,8 +256,8 @@ pub(super) fn verify<R: KeyRole>(
     if created < policy::seconds(key.creation_time()) {
         return Err(VerifyError::PredatesKey { created });
     }
-    let algorithm = signature.hash_algo();
-    let mut hasher = algorithm
+    let mut hasher = signature
+        .hash_algo()
         .context()
         .map_err(|_| VerifyError::Malformed)?
         .for_signature(signature.version());
@@ -266,9 +266,11 @@ pub(super) fn verify<R: KeyRole>(
     if !digest.starts_with(signature.digest_prefix()) {
         return Err(VerifyError::Bad);
     }
-    key.verify(signature.mpis(), algorithm, &digest)
-        .map_err(|_| VerifyError::Bad)?;
-    Ok(created)
+    if primary.signed(&digest, signature.mpis()) {
+        Ok(created)
+    } else {
+        Err(VerifyError::Bad)
+    }
 }
 
 /// Feeds the concatenation of `parts`, for [`verify`] with [`Use::Detached`] or [`Use::Body`].
@@ -286,10 +288,10 @@ pub(super) fn hash_parts(
     signature.hash(hasher)
 }
 
-fn check_header<R: KeyRole>(
+fn check_header(
     signature: &Signature,
     purpose: Use,
-    key: &Key<PublicParts, R>,
+    key_algorithm: PublicKeyAlgorithm,
 ) -> Result<(), VerifyError> {
     let Signature::V6(v6) = signature else {
         return Err(VerifyError::Version {
@@ -301,7 +303,7 @@ fn check_header<R: KeyRole>(
         return Err(VerifyError::Type { expected, found });
     }
     let (algorithm, hash) = (signature.pk_algo(), signature.hash_algo());
-    if algorithm != key.pk_algo()
+    if algorithm != key_algorithm
         || policy::Suite::of_signing(algorithm).is_none()
         || !policy::hash_allowed(hash)
     {

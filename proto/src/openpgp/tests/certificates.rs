@@ -122,7 +122,7 @@ fn a_certificate_with_a_revocation_is_refused() {
     let world = World::new(Suite::Classical);
     let own = packets(world.officer.certificate());
     let signer = world.signer();
-    let mut pair = signer.pair_valid(NOW).unwrap().clone();
+    let mut pair = signer.signer(NOW).unwrap();
     let revocation = SignatureBuilder::new(SignatureType::KeyRevocation)
         .sign_direct_key(&mut pair, signer.certificate().primary())
         .unwrap();
@@ -266,7 +266,7 @@ fn with_subkey(flags: pgp::types::KeyFlags, seconds: u64) -> Result<Certificate,
     let world = World::new(Suite::Classical);
     let own = packets(world.officer.certificate());
     let signer = world.signer();
-    let mut pair = signer.pair_valid(NOW).unwrap().clone();
+    let mut pair = signer.signer(NOW).unwrap();
     let Some(Packet::PublicSubkey(subkey)) = pgp::PacketPile::from_bytes(&own[4])
         .unwrap()
         .into_children()

@@ -20,7 +20,7 @@ fn custom(
         .set_signature_creation_time(time)
         .unwrap();
     let signer = world.signer();
-    let mut pair = signer.pair_valid(NOW).unwrap().clone();
+    let mut pair = signer.signer(NOW).unwrap();
     let message = [Context::Roster.line(), b"x"].concat();
     let signature = change(builder)
         .unwrap()
@@ -150,7 +150,7 @@ fn a_signature_by_a_key_that_has_expired_is_refused() {
     let signer = world.signer();
     let own = frames(signer.certificate().as_bytes()).unwrap();
     let time = openpgp_time(NOW).unwrap();
-    let mut pair = signer.pair_valid(NOW).unwrap().clone();
+    let mut pair = signer.signer(NOW).unwrap();
     let direct = SignatureBuilder::new(SignatureType::DirectKey)
         .set_hash_algo(HashAlgorithm::SHA512)
         .set_signature_creation_time(time)
