@@ -6,6 +6,7 @@
 
 pub mod config;
 pub mod files;
+pub mod serve;
 pub mod setup;
 pub mod start;
 

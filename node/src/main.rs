@@ -1,25 +1,16 @@
-//! `waypost-node`: the daemon. The library holds everything; here are the command line, the logs,
-//! the signals and the exit code: 0 done, 1 failed, 64 the command line or the configuration is wrong.
+//! `waypost-node`: the daemon. The library holds everything; here are the command line, the logs and
+//! the exit code: 0 done, 1 failed, 64 the command line or the configuration is wrong.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tracing_subscriber::EnvFilter;
-use waypost_node::clock::SystemClock;
 use waypost_node::config::{Config, Format, Log};
-use waypost_node::desk::DeskService;
-use waypost_node::host::Node;
-use waypost_node::peer::PeerService;
-use waypost_node::server::{Addresses, Server, Services, Stopped};
-use waypost_node::{files, relay, rpc, setup, start, tls};
+use waypost_node::serve::{self, RunError};
+use waypost_node::{setup, start};
 use waypost_proto::id::AgencyId;
 
 /// The command line or the configuration is wrong (`sysexits.h`: EX_USAGE).
@@ -122,7 +113,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Run { with, ready_file } => {
             let config = Config::load(&with.config)?;
             log_to_stderr(config.log);
-            serve(&config, ready_file.as_deref())
+            serve(&config, ready_file.as_deref())?;
+            Ok(())
         }
         Command::Config {
             command: ConfigCommand::Check(with),
@@ -131,6 +123,11 @@ fn run(command: Command) -> anyhow::Result<()> {
             say(&format!("`{}` is in order", with.config.display()))
         }
     }
+}
+
+#[tokio::main]
+async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), RunError> {
+    serve::run(config, start::open_store, ready_file).await
 }
 
 fn init(config: &Config) -> anyhow::Result<()> {
@@ -146,93 +143,6 @@ fn init(config: &Config) -> anyhow::Result<()> {
 fn add_agency(config: &Config, id: &AgencyId, registration: &Path) -> anyhow::Result<()> {
     let hosted = setup::add_agency(config, id, registration)?;
     say(&hosted.log_key.verifier().to_string())
-}
-
-#[tokio::main]
-async fn serve(config: &Config, ready_file: Option<&Path>) -> anyhow::Result<()> {
-    let identity = tls::key::load(&config.data).context("run `waypost-node init` first")?;
-    // Signals are caught from here on: one that arrives while starting stops the node as well.
-    let stop = stop_signal()?;
-    let mut reload = signal(SignalKind::hangup())?;
-    let started = start::start(config, identity.clone(), Arc::new(SystemClock)).await?;
-    let node = Arc::clone(&started.node);
-    let names = node.peer_names();
-    let server = Server::bind(config, &identity, names).await?;
-    let addresses = server.addresses();
-    let stopping = CancellationToken::new();
-    let mut relay = Some(tokio::spawn(relay::run(
-        Arc::clone(&node),
-        stopping.clone(),
-    )));
-    let services = Services {
-        peers: Routes::new(rpc::peer_service(PeerService::new(Arc::clone(&node)))),
-        desks: Routes::new(rpc::desk_service(DeskService::new(
-            Arc::clone(&node),
-            stopping.clone(),
-        ))),
-    };
-    if let Some(path) = ready_file {
-        files::write_public(path, ready(addresses).as_bytes())?;
-    }
-    tracing::info!(node = %config.node, peers = %addresses.peers, desks = %addresses.desks, "ready");
-    let failed = node.sequencer.failed();
-    let serving = server.run(services, async {
-        tokio::select! {
-            () = stop => {}
-            error = failed => tracing::error!(%error, "the sequencer failed: the node stops"),
-            () = reload_directory(&node, config, &mut reload) => {}
-            () = ended(&mut relay) => tracing::error!("the relay failed: the node stops"),
-        }
-        stopping.cancel();
-    });
-    match serving.await? {
-        Stopped::Finished => tracing::info!("stopped"),
-        Stopped::CutOff => tracing::warn!("stopped at the deadline with calls in flight"),
-    }
-    if let Some(relay) = relay {
-        // Told to stop: its queues end after the offer that they are at.
-        let _ = relay.await;
-    }
-    drop(node);
-    started.sequencer.shutdown().await;
-    Ok(())
-}
-
-/// Waits for a task that should not end, and takes it away.
-async fn ended<T>(task: &mut Option<JoinHandle<T>>) {
-    if let Some(running) = task.as_mut() {
-        let _ = running.await;
-        *task = None;
-    }
-}
-
-/// Reads the directory anew at every SIGHUP, for ever. What does not hold changes nothing.
-async fn reload_directory(node: &Arc<Node>, config: &Config, signal: &mut Signal) {
-    while signal.recv().await.is_some() {
-        match start::reload_directory(node, config).await {
-            Ok(version) => tracing::info!(version, "directory in force"),
-            Err(error) => {
-                tracing::error!(error = %format!("{:#}", anyhow::Error::from(error)), "the directory in force stays")
-            }
-        }
-    }
-    std::future::pending().await
-}
-
-/// One `name=host:port` a line.
-fn ready(addresses: Addresses) -> String {
-    format!("peers={}\ndesks={}\n", addresses.peers, addresses.desks)
-}
-
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 /// The node's own events at the configured level, others' from `warn`.

@@ -161,18 +161,26 @@ pub fn directory(config: &Config, now: Timestamp) -> Result<VerifiedDirectory, S
     })
 }
 
-/// Opens everything, checks every chain, continues every log, and accepts what is in force.
+/// Opens the store in the data folder of the configuration.
+///
+/// # Errors
+/// [`StartError::Open`].
+pub fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    Ok(Arc::new(SledStore::open(&config.data.join(STORE_FOLDER))?))
+}
+
+/// Opens the vault, checks every chain, continues every log of `store`, and accepts what is in force.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn start(
     config: &Config,
+    store: Arc<dyn Store>,
     identity: Identity,
     clock: Arc<dyn Clock>,
 ) -> Result<Started, StartError> {
     let now = clock.now();
     let directory = Arc::new(directory(config, now)?);
-    let store: Arc<dyn Store> = Arc::new(SledStore::open(&config.data.join(STORE_FOLDER))?);
     let vault = Arc::new(Vault::open(&config.data.join(VAULT_FILE))?);
     let mut agencies = Vec::new();
     let mut logs = Vec::new();

@@ -20,11 +20,15 @@ pub mod node;
 pub mod letter;
 pub mod officer;
 pub mod peer;
+pub mod stream;
 
 pub mod ledger;
+pub mod promise;
 pub mod search;
 pub mod trace;
 
+pub mod late_store;
+pub mod seeded;
 pub mod wait;
 
 #[cfg(test)]
@@ -35,6 +39,8 @@ mod desk_connection;
 mod durability;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]

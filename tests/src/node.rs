@@ -20,6 +20,11 @@ use waypost_proto::wire;
 use crate::link::Link;
 use crate::wait;
 
+/// The node.
+pub const NODE: &str = "waypost-node";
+/// A faulty node, which answers before it has written.
+pub const LATE_NODE: &str = "waypost-node-late";
+
 /// How long a node may take to stop: its own deadline and some more.
 const STOP: Duration = Duration::from_secs(60);
 
@@ -44,6 +49,7 @@ fn free_ports() -> Result<[SocketAddr; 2]> {
 pub struct Node {
     id: NodeId,
     folder: PathBuf,
+    program: &'static str,
     /// The network before its peer listener.
     pub peers: Link,
     /// The network before its desk listener.
@@ -67,28 +73,28 @@ pub struct Listening {
     pub desks: SocketAddr,
 }
 
-/// The binary beside the tests, if it is not older than what it is made of.
+/// A program beside the tests, if it is not older than what it is made of.
 ///
 /// # Errors
 /// What to do about it.
-pub fn binary() -> Result<PathBuf> {
+pub fn binary(name: &str) -> Result<PathBuf> {
     const BUILD: &str =
         "run `cargo build --workspace` first (with `--release` for benchmarks), or `make test`";
     let this = std::env::current_exe()?;
     // target/PROFILE/deps/this
     let folder = this.ancestors().nth(2).context("the tests' own place")?;
-    let path = folder.join("waypost-node");
-    ensure!(path.exists(), "`waypost-node` is not built: {BUILD}");
+    let path = folder.join(name);
+    ensure!(path.exists(), "`{name}` is not built: {BUILD}");
     let built = fs::metadata(&path)?.modified()?;
     // What Cargo wrote of it: `target: source source ..`, spaces escaped.
-    let sources = fs::read_to_string(folder.join("waypost-node.d"))?;
+    let sources = fs::read_to_string(path.with_extension("d"))?;
     let (_, sources) = sources.split_once(": ").context("the list of sources")?;
     for source in sources.replace("\\ ", "\0").split_whitespace() {
         let source = source.replace('\0', " ");
         let newer = fs::metadata(&source)
             .and_then(|found| found.modified())
             .is_ok_and(|changed| changed > built);
-        ensure!(!newer, "`waypost-node` is older than `{source}`: {BUILD}");
+        ensure!(!newer, "`{name}` is older than `{source}`: {BUILD}");
     }
     Ok(path)
 }
@@ -109,6 +115,7 @@ impl Node {
         let node = Self {
             id: agency.as_str().parse()?,
             folder,
+            program: NODE,
             peers: Link::open().await?,
             desks: Link::open().await?,
             process: None,
@@ -201,7 +208,7 @@ impl Node {
     /// # Errors
     /// What it says on standard error.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(binary()?)
+        let output = Command::new(binary(NODE)?)
             .args(arguments)
             .arg("--config")
             .arg(self.config())
@@ -213,6 +220,11 @@ impl Node {
             "waypost-node {arguments:?}: {said}"
         );
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs as another program from the next start on.
+    pub const fn become_program(&mut self, program: &'static str) {
+        self.program = program;
     }
 
     /// Starts it and waits until it is ready.
@@ -238,7 +250,7 @@ impl Node {
             .append(true)
             .open(self.log())?;
         let mut words = wrapper.to_vec();
-        words.push(binary()?.into_os_string());
+        words.push(binary(self.program)?.into_os_string());
         let (program, first) = words.split_first().context("a program")?;
         let mut child = Command::new(program)
             .args(first)

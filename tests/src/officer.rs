@@ -9,7 +9,7 @@ use waypost_proto::context::Context;
 use waypost_proto::directory::VerifiedHead;
 use waypost_proto::envelope::Received;
 use waypost_proto::header::Header;
-use waypost_proto::id::{AgencyId, DeskAddress, Fingerprint, MessageId};
+use waypost_proto::id::{AgencyId, DeskAddress, Digest, Fingerprint, MessageId};
 use waypost_proto::openpgp::{Certificate, DeskKey, SigningKey, Suite};
 use waypost_proto::party::Party;
 use waypost_proto::truthful::Truthful;
@@ -18,6 +18,26 @@ use waypost_proto::wire::{self, Outcome, submit_reply};
 use crate::letter::{self, Ends, Letter};
 use crate::scheme::{self, Agency, DESK, Scheme};
 use crate::wait;
+
+/// What an officer has to log in with, as often as the connection breaks.
+#[derive(Clone)]
+pub struct Badge {
+    endpoint: String,
+    pin: Digest,
+    signing: SigningKey,
+    address: DeskAddress,
+    desk_key: DeskKey,
+    operator: Fingerprint,
+    suite: Suite,
+}
+
+impl std::fmt::Debug for Badge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Badge")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
 
 /// An officer who has logged in.
 pub struct Officer {
@@ -48,6 +68,62 @@ pub enum Submitted {
     Refused(String),
 }
 
+impl Badge {
+    /// That of one of the officers of an agency, for its own node.
+    ///
+    /// # Errors
+    /// When there are fewer officers.
+    pub fn of(scheme: &Scheme, agency: &Agency, officer: usize) -> Result<Self> {
+        let keys = agency.desk_key();
+        let subkeys = keys.certificate().encryption_keys();
+        Ok(Self {
+            endpoint: agency.node.desk_endpoint()?,
+            pin: agency.node.pin()?,
+            signing: agency.officer(officer)?.signing_key()?,
+            address: agency.desk()?,
+            desk_key: keys.desk_key(subkeys.last().context("a subkey")?)?,
+            operator: scheme.pin(),
+            suite: scheme.suite(),
+        })
+    }
+
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// What the connection or the node says.
+    pub async fn log_in(&self) -> Result<Officer> {
+        let connected = connection::connect(&self.endpoint, &[self.pin]).await?;
+        let mut desk = connected.desk;
+        let agency = self.address.agency.to_string();
+        let officer = self.signing.certificate().fingerprint().as_bytes().to_vec();
+        let request = wire::ChallengeRequest {
+            agency: agency.clone(),
+            officer: officer.clone(),
+        };
+        let challenge = desk.challenge(request).await?.into_inner();
+        let content = wire::LogInContent {
+            agency,
+            node: challenge.node,
+            officer,
+            node_nonce: challenge.nonce,
+            client_nonce: [letter::random()?, letter::random()?].concat(),
+            exporter: connected.exporter.to_vec(),
+        }
+        .encode_to_vec();
+        let signature = self.signing.sign(Context::Login, &content, scheme::now())?;
+        desk.log_in(wire::LogInRequest { content, signature })
+            .await?;
+        Ok(Officer {
+            desk,
+            signing: self.signing.clone(),
+            address: self.address.clone(),
+            desk_key: self.desk_key.clone(),
+            operator: self.operator,
+            suite: self.suite,
+        })
+    }
+}
+
 impl Officer {
     /// Logs in as the first officer of an agency, at its own node.
     ///
@@ -62,43 +138,7 @@ impl Officer {
     /// # Errors
     /// What the connection or the node says.
     pub async fn log_in(scheme: &Scheme, agency: &Agency, officer: usize) -> Result<Self> {
-        let signing = agency.officer(officer)?.signing_key()?;
-        let node = &agency.node;
-        let endpoint = node.desk_endpoint()?;
-        let connected = connection::connect(&endpoint, &[node.pin()?]).await?;
-        let mut desk = connected.desk;
-        let fingerprint = signing.certificate().fingerprint().as_bytes().to_vec();
-        let request = wire::ChallengeRequest {
-            agency: agency.id.to_string(),
-            officer: fingerprint.clone(),
-        };
-        let challenge = desk.challenge(request).await?.into_inner();
-        let content = wire::LogInContent {
-            agency: agency.id.to_string(),
-            node: challenge.node,
-            officer: fingerprint,
-            node_nonce: challenge.nonce,
-            client_nonce: [letter::random()?, letter::random()?].concat(),
-            exporter: connected.exporter.to_vec(),
-        }
-        .encode_to_vec();
-        let signature = signing.sign(Context::Login, &content, scheme::now())?;
-        desk.log_in(wire::LogInRequest { content, signature })
-            .await?;
-        let keys = agency.desk_key();
-        let subkey = *keys
-            .certificate()
-            .encryption_keys()
-            .last()
-            .context("a subkey")?;
-        Ok(Self {
-            desk,
-            signing,
-            address: agency.desk()?,
-            desk_key: keys.desk_key(&subkey)?,
-            operator: scheme.pin(),
-            suite: scheme.suite(),
-        })
+        Badge::of(scheme, agency, officer)?.log_in().await
     }
 
     /// The officer's agency.
