@@ -320,6 +320,21 @@ mod tests {
         assert_eq!(case.step(&ack), Err(Illegal::Acknowledgement));
     }
 
+    #[test]
+    fn whatever_opens_a_case_is_acknowledged_and_answered() {
+        for kind in Kind::ALL.iter().filter(|kind| kind.opens_case()) {
+            let case = Case::open(*kind, referral(), Direction::In, counterpart()).unwrap();
+            let ack = message(Direction::Out, Kind::Acknowledgement, referral());
+            let reply = message(Direction::In, Kind::Reply, MessageId::new([8; 16]));
+            let case = case.step(&ack).unwrap().step(&reply).unwrap();
+            assert_eq!(
+                (case.state, case.messages),
+                (State::Acknowledged, 3),
+                "{kind}"
+            );
+        }
+    }
+
     /// CAS-06.
     #[test]
     fn a_request_is_replied_to_by_its_recipient_and_by_its_id_as_often_as_it_takes() {
