@@ -22,6 +22,10 @@ pub mod officer;
 pub mod peer;
 pub mod stream;
 
+pub mod client;
+pub mod forgery;
+pub mod hostile;
+
 pub mod ledger;
 pub mod promise;
 pub mod search;

@@ -279,7 +279,9 @@ fn tests_by_name() -> BTreeSet<String> {
             if !matches!(*line, "#[test]" | "#[tokio::test]") {
                 continue;
             }
-            let function = lines[number..].iter().find_map(|line| line.split_once("fn "));
+            let function = lines[number..]
+                .iter()
+                .find_map(|line| line.split_once("fn "));
             let (_, function) = function.unwrap();
             let (function, _) = function.split_once('(').unwrap();
             // In the file of the code itself, or in one of tests only.
