@@ -42,6 +42,9 @@ pub const NOTICES: usize = 1024;
 pub const REFUSAL_WINDOW_SECONDS: u64 = 3600;
 /// Authenticated refusals of one peer that get an entry of their own in that time.
 pub const REFUSAL_ENTRIES: u64 = 100;
+/// At most one line of the node's own log in this time tells of refusals that are only counted, in
+/// seconds.
+pub const REFUSAL_LINE_SECONDS: u64 = 60;
 /// Channels to peers that are kept open.
 pub const PEER_CHANNELS: usize = 4096;
 /// Chains of counterparts that are kept in memory.

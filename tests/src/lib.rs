@@ -36,6 +36,8 @@ pub mod seeded;
 pub mod wait;
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod desk_connection;

@@ -187,6 +187,22 @@ impl Scheme {
     /// When it would not verify.
     pub fn publish(&self, version: u64) -> Result<()> {
         let at = now();
+        let until = at.plus(limit::DIRECTORY_VALID_SECONDS);
+        let signed = self.signed_directory(version, at, until, &self.operator)?;
+        Ok(fs::write(&self.directory, signed)?)
+    }
+
+    /// The directory of all agencies and nodes as another operator, or at another time, would sign it.
+    ///
+    /// # Errors
+    /// When it would not verify.
+    pub fn signed_directory(
+        &self,
+        version: u64,
+        at: Timestamp,
+        valid_until: Timestamp,
+        operator: &SigningKey,
+    ) -> Result<Vec<u8>> {
         let mut draft = DirectoryDraft {
             country: "gb".to_owned(),
             version,
@@ -201,7 +217,7 @@ impl Scheme {
             let log_key = wire::LogKey {
                 vkey: vkey.trim_end().to_owned(),
                 // Older than any entry: a directory that is signed anew proves the same log.
-                valid_from: at.0.saturating_sub(KEYS_AGE_SECONDS),
+                valid_from: born().0,
                 valid_until: None,
                 epoch: 1,
             };
@@ -224,12 +240,13 @@ impl Scheme {
                 .certificates
                 .push(agency.key.certificate().as_bytes().to_vec());
         }
-        let valid_until = at.plus(limit::DIRECTORY_VALID_SECONDS);
-        fs::write(
-            &self.directory,
-            draft.sign(&self.operator, at, valid_until)?,
-        )?;
-        Ok(())
+        Ok(draft.sign(operator, at, valid_until)?)
+    }
+
+    /// The scheme operator's key.
+    #[must_use]
+    pub const fn operator(&self) -> &SigningKey {
+        &self.operator
     }
 
     /// Fingerprint of the operator's certificate: what everybody pins.
