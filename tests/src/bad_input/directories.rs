@@ -86,7 +86,7 @@ async fn a_directory_that_is_expired_is_not_put_in_force() {
     assert_stays(expired, "has expired").await;
 }
 
-/// DIR-08.
+/// DIR-03: its signature is not of the past, so its own times (DIR-08) are not even looked at.
 #[tokio::test]
 async fn a_directory_from_a_clock_a_day_ahead_is_not_put_in_force() {
     let ahead = |scheme: &Scheme| {
@@ -95,7 +95,7 @@ async fn a_directory_from_a_clock_a_day_ahead_is_not_put_in_force() {
             .signed_directory(3, at, at.plus(DAY), scheme.operator())
             .unwrap()
     };
-    assert_stays(ahead, "DIR-08").await;
+    assert_stays(ahead, "DIR-03").await;
 }
 
 /// DIR-02.
