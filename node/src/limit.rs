@@ -51,6 +51,9 @@ pub const PEER_CHANNELS: usize = 4096;
 pub const PARTIES: usize = 4096;
 /// How long a chain is used before it is asked for again, in seconds.
 pub const PARTY_SECONDS: u64 = 60;
+/// For offers that cite a chain which is not at hand, a counterpart's node is asked at most once in
+/// this time, in seconds.
+pub const PARTY_ASK_SECONDS: u64 = 1;
 /// Compiled policy bundles of counterparts that are kept in memory.
 pub const BUNDLES: usize = 64;
 /// Offers of one request between nodes (proto/spec/peer.md).

@@ -42,7 +42,9 @@ pub enum RunError {
     #[error("the ready file")]
     Ready(#[source] FileError),
     /// It stopped, because the disk or something on it failed.
-    #[error("the node stopped; what it accepted is kept: make room on the disk of its data folder, or repair it, and start the node again")]
+    #[error(
+        "the node stopped; what it accepted is kept: make room on the disk of its data folder, or repair it, and start the node again"
+    )]
     Failed(#[source] SequenceError),
     /// It stopped, because a queue ended by itself.
     #[error("the node stopped, because its relay failed; start it again")]

@@ -26,7 +26,7 @@ use waypost_proto::wire;
 
 use crate::node::{self, Node};
 use crate::peer::{self, Answer};
-use order::{Call, Chain, Conduct, Offer, Order, Reply, Report, order::What};
+use order::{Call, Chain, Conduct, Offer, Order, Reply, Report, What};
 
 /// The RPC of a delivery.
 pub const DELIVER: &str = "/waypost.v1.Peer/Deliver";

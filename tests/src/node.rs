@@ -285,7 +285,8 @@ impl Node {
         Ok(())
     }
 
-    /// Reasons of the refusals that it only counted, in order, as its log lines tell them.
+    /// Reasons of the refusals that it only counted, in order, as its log lines tell them; without
+    /// `busy`, after which a message is offered again.
     ///
     /// # Errors
     /// When the lines cannot be read.
@@ -300,7 +301,8 @@ impl Node {
                 .find_map(|w| w.strip_prefix("reason="));
             word.map(str::to_owned).context("a reason")
         };
-        lines.map(reason).collect()
+        let reasons = lines.map(reason).collect::<Result<Vec<_>>>()?;
+        Ok(reasons.into_iter().filter(|r| r != "busy").collect())
     }
 
     /// How many lines of its log hold this text.

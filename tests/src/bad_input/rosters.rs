@@ -1,11 +1,14 @@
 //! Rosters that a hostile node shows.
 
+use prost::Message as _;
 use waypost_proto::openpgp::Suite;
+use waypost_proto::wire::{self, offer_answer};
 
 use super::stand::Stand;
 use crate::forgery;
+use crate::hostile::DELIVER;
 use crate::hostile::order::Offer;
-use crate::scheme;
+use crate::{scheme, wait};
 
 const DAY: u64 = 86_400;
 
@@ -64,4 +67,48 @@ async fn a_message_with_a_key_that_the_roster_is_missing_is_refused_and_counted(
     let other = forgery::stranger(stand.sender().desk_key()).unwrap();
     let envelope = stand.forgery().from_key(other).seal().unwrap();
     stand.assert_counted(envelope, "key").await;
+}
+
+/// A request of offers that cite rosters which there are not makes the node ask its peer once.
+#[tokio::test]
+async fn a_peer_that_cites_unknown_rosters_is_asked_for_one_and_told_to_wait_with_the_others() {
+    let mut stand = Stand::new(Suite::Classical).await;
+    let offers = (0..8).map(|number| {
+        let mut forgery = stand.forgery();
+        forgery.header.sender_roster = vec![number; 32];
+        wire::Offer {
+            envelope: Some(forgery.seal().unwrap()),
+            evidence: Some(wire::Evidence::default()),
+        }
+    });
+    let request = wire::DeliverRequest {
+        offers: offers.collect(),
+        recipient_log_seen: 0,
+    };
+    let node = &stand.scheme.agencies[1].node;
+    // Until a second has passed since the node asked for the honest message.
+    let reasons = wait::until("the node asks again", async || {
+        let reply = stand
+            .hostile
+            .call(node, DELIVER, request.encode_to_vec())
+            .await?;
+        let reply = wire::DeliverReply::decode(reply.bytes.as_slice())?;
+        let reasons: Vec<_> = reply.answers.into_iter().map(reason).collect();
+        Ok((reasons[0] != "busy").then_some(reasons))
+    })
+    .await
+    .unwrap();
+    assert_eq!(reasons[0], "roster");
+    assert!(
+        reasons[1..].iter().all(|reason| reason == "busy"),
+        "{reasons:?}"
+    );
+    stand.unharmed().await;
+}
+
+fn reason(answer: wire::OfferAnswer) -> String {
+    match answer.result.unwrap() {
+        offer_answer::Result::Refusal(refusal) => refusal.reason,
+        offer_answer::Result::Receipt(_) => panic!("a receipt"),
+    }
 }

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use prost::Message;
@@ -20,15 +21,18 @@ use waypost_node::tls::{PeerNames, key};
 use waypost_node::{setup, start};
 use waypost_policies::Bundle;
 use waypost_proto::id::{Digest, Timestamp};
+use waypost_proto::reason::Reason;
 use waypost_proto::tls::Identity;
 use waypost_proto::wire::{self, log_entry::Event};
 use waypost_tests::hostile::history::History;
-use waypost_tests::hostile::order::{
-    Call, Chain, Conduct, Offer, Order, Reply, Report, order::What,
-};
-use waypost_tests::hostile::service::{Cutting, HostileService, State};
+use waypost_tests::hostile::order::{Call, Chain, Conduct, Offer, Order, Reply, Report, What};
+use waypost_tests::hostile::service::{Cutting, HostileService, Shown, State};
 use waypost_tests::hostile::{DELIVER, raw};
+use waypost_tests::peer::Answer;
 use waypost_tests::{letter, peer, scheme};
+
+/// Before a message is offered again to a node that is busy, as a node does it.
+const PAUSE: Duration = Duration::from_millis(250);
 
 fn main() -> Result<()> {
     let config = std::env::args().nth(1).context("a configuration")?;
@@ -67,7 +71,10 @@ fn state(config: &Config) -> Result<State> {
     let state = State {
         signer: hosted.log_key,
         log: Mutex::new(History::begin(&agency, scheme::now())),
-        chain: Mutex::new((Vec::new(), BTreeMap::from([(digest, bundle)]))),
+        shown: Mutex::new(Shown {
+            roster: Vec::new(),
+            objects: BTreeMap::from([(digest, bundle)]),
+        }),
         bundle: digest,
         accepted: AtomicU64::new(0),
         conduct: watch::Sender::new(Conduct::Honest),
@@ -114,8 +121,8 @@ async fn call(wanted: Call, identity: &Identity) -> Result<Report> {
     })
 }
 
-/// Enters the message into the log, proves that, and offers it; once more from the size that the
-/// recipient says it last saw.
+/// Enters the message into the log, proves that, and offers it; again from the size that the recipient
+/// says it last saw, or when it is busy.
 async fn offer(wanted: Offer, identity: &Identity, state: &State) -> Result<Report> {
     let envelope = wanted.envelope.unwrap_or_default();
     // Numbers follow each other without a gap: a refused one is given again.
@@ -137,10 +144,14 @@ async fn offer(wanted: Offer, identity: &Identity, state: &State) -> Result<Repo
         let request = peer::single(envelope.clone(), evidence);
         let reply = raw::call(channel.clone(), DELIVER, request.encode_to_vec()).await?;
         let decoded = wire::DeliverReply::decode(reply.bytes.as_slice())?;
-        match peer::last_seen(&decoded) {
-            Some(size) if size != seen => seen = size,
-            _ => {
-                if peer::answer(decoded).is_ok_and(|answer| answer.receipt().is_ok()) {
+        let answer = peer::answer(decoded.clone());
+        match (peer::last_seen(&decoded), answer) {
+            (Some(size), _) if size != seen => seen = size,
+            (_, Ok(Answer::Refusal(reason))) if reason == Reason::Busy.code() => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            (_, answer) => {
+                if answer.is_ok_and(|answer| answer.receipt().is_ok()) {
                     state.accepted.fetch_add(1, Ordering::Relaxed);
                 }
                 return Ok(Report {

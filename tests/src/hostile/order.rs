@@ -7,28 +7,25 @@ use waypost_proto::wire;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Order {
     /// What to do.
-    #[prost(oneof = "order::What", tags = "1, 2, 3, 4")]
-    pub what: Option<order::What>,
+    #[prost(oneof = "What", tags = "1, 2, 3, 4")]
+    pub what: Option<What>,
 }
 
-/// The kinds of order.
-pub mod order {
-    /// What to do.
-    #[derive(Clone, PartialEq, prost::Oneof)]
-    pub enum What {
-        /// Call a node with any bytes.
-        #[prost(message, tag = "1")]
-        Call(super::Call),
-        /// Offer a message with evidence of one's own log.
-        #[prost(message, tag = "2")]
-        Offer(super::Offer),
-        /// Behave so from now on.
-        #[prost(enumeration = "super::Conduct", tag = "3")]
-        Conduct(i32),
-        /// Serve this chain from now on.
-        #[prost(message, tag = "4")]
-        Chain(super::Chain),
-    }
+/// What to do.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum What {
+    /// Call a node with any bytes.
+    #[prost(message, tag = "1")]
+    Call(Call),
+    /// Offer a message with evidence of one's own log.
+    #[prost(message, tag = "2")]
+    Offer(Offer),
+    /// Behave so from now on.
+    #[prost(enumeration = "Conduct", tag = "3")]
+    Conduct(i32),
+    /// Serve this chain from now on.
+    #[prost(message, tag = "4")]
+    Chain(Chain),
 }
 
 /// A call with any bytes.

@@ -31,6 +31,15 @@ use crate::scheme;
 /// A gRPC frame that announces a hundred bytes and holds three.
 const CUT_FRAME: &str = "\0\0\0\0dabc";
 
+/// What a hostile node shows of its agency.
+#[derive(Debug)]
+pub struct Shown {
+    /// The roster.
+    pub roster: Vec<u8>,
+    /// Every roster, certificate and bundle, by its digest.
+    pub objects: BTreeMap<Digest, Vec<u8>>,
+}
+
 /// What a hostile node is: shared by its service and by what it sends.
 #[derive(Debug)]
 pub struct State {
@@ -40,8 +49,8 @@ pub struct State {
     pub agency: AgencyId,
     /// Its log.
     pub log: Mutex<History>,
-    /// The roster that it shows, and every object by its digest.
-    pub chain: Mutex<(Vec<u8>, BTreeMap<Digest, Vec<u8>>)>,
+    /// What it shows of the agency.
+    pub shown: Mutex<Shown>,
     /// The policy bundle that it shows.
     pub bundle: Digest,
     /// Its own messages that were accepted.
@@ -53,12 +62,15 @@ pub struct State {
 impl State {
     /// Shows another chain, beside every object that it showed before.
     pub fn show(&self, chain: Chain) {
-        let mut shown = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown();
         let objects = chain.certificates.into_iter().chain([chain.roster.clone()]);
-        shown
-            .1
-            .extend(objects.map(|bytes| (Digest::of(&bytes), bytes)));
-        shown.0 = chain.roster;
+        let objects = objects.map(|bytes| (Digest::of(&bytes), bytes));
+        shown.objects.extend(objects);
+        shown.roster = chain.roster;
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log(&self) -> std::sync::MutexGuard<'_, History> {
@@ -233,8 +245,7 @@ impl Peer for HostileService {
         &self,
         _: Request<wire::CurrentRequest>,
     ) -> Result<Response<wire::CurrentReply>, Status> {
-        let shown = self.state.chain.lock();
-        let roster = shown.unwrap_or_else(PoisonError::into_inner).0.clone();
+        let roster = self.state.shown().roster.clone();
         let roster =
             wire::Signed::decode(roster.as_slice()).map_err(|_| Status::internal("a roster"))?;
         Ok(Response::new(wire::CurrentReply {
@@ -249,12 +260,7 @@ impl Peer for HostileService {
     ) -> Result<Response<wire::ObjectReply>, Status> {
         let digest = Digest::try_from(request.into_inner().digest.as_slice())
             .map_err(|_| Status::invalid_argument("a digest"))?;
-        let shown = self.state.chain.lock();
-        let object = shown
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .get(&digest)
-            .cloned();
+        let object = self.state.shown().objects.get(&digest).cloned();
         let object = object.ok_or_else(|| Status::not_found("no such object"))?;
         Ok(Response::new(wire::ObjectReply { object }))
     }
