@@ -48,8 +48,8 @@ pub async fn deliver(
     request: wire::DeliverRequest,
 ) -> Result<Vec<Result<wire::Evidence, Stop>>, Stop> {
     if request.offers.is_empty() || request.offers.len() > limit::OFFERS {
-        node.refusals.count_unauthenticated();
-        return Err(Stop::refuse(Reason::Malformed, "number of offers"));
+        let stop = Stop::refuse(Reason::Malformed, "number of offers");
+        return Err(unauthenticated(node, peer, stop));
     }
     let offers: Vec<_> = request.offers.into_iter().map(Offer::decode).collect();
     let first = offers.iter().flatten().next().map(Offer::pair);
@@ -80,7 +80,7 @@ pub async fn deliver(
     let mut checked = Vec::new();
     for check in checking {
         checked.push(match check {
-            Ok(check) => check.authenticated(node).await,
+            Ok(check) => check.authenticated(node, peer).await,
             Err(stop) => Err(stop),
         });
     }
@@ -91,8 +91,9 @@ pub async fn deliver(
 
 /// Counts what nobody vouched for.
 fn unauthenticated(node: &Node, peer: &NodeId, stop: Stop) -> Stop {
-    node.refusals.count_unauthenticated();
-    tracing::debug!(%peer, reason = %stop.reason(), "refused unauthenticated");
+    let now = node.now();
+    node.refusals
+        .count_unauthenticated(peer, stop.reason(), now);
     stop
 }
 
@@ -153,7 +154,7 @@ enum Check {
 }
 
 impl Check {
-    async fn authenticated(self, node: &Node) -> Result<Checked, Stop> {
+    async fn authenticated(self, node: &Node, peer: &NodeId) -> Result<Checked, Stop> {
         let (task, sides, evidence) = match self {
             Self::Done(checked) => return Ok(checked),
             Self::Running {
@@ -166,7 +167,7 @@ impl Check {
             tracing::error!(%error, "a check ended early");
             Err(Stop::Failed)
         });
-        let message = authenticated.inspect_err(|_| node.refusals.count_unauthenticated())?;
+        let message = authenticated.map_err(|stop| unauthenticated(node, peer, stop))?;
         Ok(Checked::Message {
             message: Box::new(message),
             sides,
@@ -260,7 +261,7 @@ impl Batch {
         let counterpart = node
             .counterpart(&self.directory, &self.sender.id, cited, self.now)
             .await
-            .inspect_err(|_| node.refusals.count_unauthenticated())?;
+            .map_err(|stop| unauthenticated(node, &self.sender.node, stop))?;
         let sides = Sides {
             sender: counterpart.party,
             sender_bundle: counterpart.bundle,

@@ -42,12 +42,18 @@ pub const NOTICES: usize = 1024;
 pub const REFUSAL_WINDOW_SECONDS: u64 = 3600;
 /// Authenticated refusals of one peer that get an entry of their own in that time.
 pub const REFUSAL_ENTRIES: u64 = 100;
+/// At most one line of the node's own log in this time tells of refusals that are only counted, in
+/// seconds.
+pub const REFUSAL_LINE_SECONDS: u64 = 60;
 /// Channels to peers that are kept open.
 pub const PEER_CHANNELS: usize = 4096;
 /// Chains of counterparts that are kept in memory.
 pub const PARTIES: usize = 4096;
 /// How long a chain is used before it is asked for again, in seconds.
 pub const PARTY_SECONDS: u64 = 60;
+/// For offers that cite a chain which is not at hand, a counterpart's node is asked at most once in
+/// this time, in seconds.
+pub const PARTY_ASK_SECONDS: u64 = 1;
 /// Compiled policy bundles of counterparts that are kept in memory.
 pub const BUNDLES: usize = 64;
 /// Offers of one request between nodes (proto/spec/peer.md).

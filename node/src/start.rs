@@ -53,6 +53,12 @@ pub enum StartError {
         #[source]
         source: Box<DirectoryError>,
     },
+    /// A new directory is past its validity.
+    #[error("the directory `{}` has expired; get the current one from the scheme operator", path.display())]
+    DirectoryExpired {
+        /// The file.
+        path: PathBuf,
+    },
     /// The directory does not place the agency here.
     #[error("the directory does not name this node for `{agency}`; ask the scheme operator")]
     NotHere {
@@ -401,6 +407,11 @@ pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, 
         })?;
     if version == before.head().version() {
         return Ok(version);
+    }
+    if !fresh.head().is_fresh(node.now()) {
+        return Err(StartError::DirectoryExpired {
+            path: config.directory.file.clone(),
+        });
     }
     // All that could be wrong with it is found before anything is logged.
     for agency in node.agencies() {

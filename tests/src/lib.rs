@@ -22,6 +22,10 @@ pub mod officer;
 pub mod peer;
 pub mod stream;
 
+pub mod client;
+pub mod forgery;
+pub mod hostile;
+
 pub mod ledger;
 pub mod promise;
 pub mod search;
@@ -31,6 +35,8 @@ pub mod late_store;
 pub mod seeded;
 pub mod wait;
 
+#[cfg(test)]
+mod bad_input;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use prost::Message as _;
@@ -12,11 +12,13 @@ use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE, REGI
 use waypost_proto::directory_file::{DirectoryDraft, VerifiedDirectory};
 use waypost_proto::id::{AgencyId, DeskAddress, DeskName, Fingerprint, Timestamp};
 use waypost_proto::limit;
-use waypost_proto::openpgp::{KeyRole, SecretKey, SigningKey, Suite};
+use waypost_proto::openpgp::{Certificate, KeyRole, SecretKey, SigningKey, Suite};
+use waypost_proto::party::Party;
 use waypost_proto::roster::{CertificateRef, Desk, Officer, Roster};
 use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
 use waypost_proto::wire;
 
+use crate::letter::Ends;
 use crate::node::{Network, Node};
 
 /// The one desk of every agency.
@@ -98,6 +100,12 @@ impl std::fmt::Debug for Scheme {
     }
 }
 
+/// When the keys of a scheme that is made now are said to have been made.
+#[must_use]
+pub fn born() -> Timestamp {
+    Timestamp(now().0.saturating_sub(KEYS_AGE_SECONDS))
+}
+
 /// The time now.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -131,7 +139,7 @@ impl Scheme {
     /// What could not be made.
     pub async fn on(network: Network, suite: Suite, wanted: &[Wanted]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let born = Timestamp(now().0.saturating_sub(KEYS_AGE_SECONDS));
+        let born = born();
         let operator = SecretKey::generate(KeyRole::Operator, suite, "operator", born)?;
         let mut scheme = Self {
             agencies: Vec::new(),
@@ -189,6 +197,22 @@ impl Scheme {
     /// When it would not verify.
     pub fn publish(&self, version: u64) -> Result<()> {
         let at = now();
+        let until = at.plus(limit::DIRECTORY_VALID_SECONDS);
+        let signed = self.signed_directory(version, at, until, &self.operator)?;
+        Ok(fs::write(&self.directory, signed)?)
+    }
+
+    /// The directory of all agencies and nodes as another operator, or at another time, would sign it.
+    ///
+    /// # Errors
+    /// When it would not verify.
+    pub fn signed_directory(
+        &self,
+        version: u64,
+        at: Timestamp,
+        valid_until: Timestamp,
+        operator: &SigningKey,
+    ) -> Result<Vec<u8>> {
         let mut draft = DirectoryDraft {
             country: "gb".to_owned(),
             version,
@@ -203,7 +227,7 @@ impl Scheme {
             let log_key = wire::LogKey {
                 vkey: vkey.trim_end().to_owned(),
                 // Older than any entry: a directory that is signed anew proves the same log.
-                valid_from: at.0.saturating_sub(KEYS_AGE_SECONDS),
+                valid_from: born().0,
                 valid_until: None,
                 epoch: 1,
             };
@@ -226,12 +250,13 @@ impl Scheme {
                 .certificates
                 .push(agency.key.certificate().as_bytes().to_vec());
         }
-        let valid_until = at.plus(limit::DIRECTORY_VALID_SECONDS);
-        fs::write(
-            &self.directory,
-            draft.sign(&self.operator, at, valid_until)?,
-        )?;
-        Ok(())
+        Ok(draft.sign(operator, at, valid_until)?)
+    }
+
+    /// The scheme operator's key.
+    #[must_use]
+    pub const fn operator(&self) -> &SigningKey {
+        &self.operator
     }
 
     /// Fingerprint of the operator's certificate: what everybody pins.
@@ -253,6 +278,53 @@ impl Scheme {
     pub fn directory(&self) -> Result<VerifiedDirectory> {
         let bytes = fs::read(&self.directory)?;
         Ok(VerifiedDirectory::verify(&bytes, &self.pin(), now())?)
+    }
+
+    /// An agency's chain, as the directory and its registration tell it.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn party(&self, agency: &Agency) -> Result<Party> {
+        self.party_under(agency, &agency.registered()?)
+    }
+
+    /// The same under another roster.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn party_under(&self, agency: &Agency, roster: &[u8]) -> Result<Party> {
+        let directory = self.directory()?;
+        let record = directory.agency(&agency.id).context("a record")?.clone();
+        let certificate = directory.certificate(&agency.id).context("a certificate")?;
+        let certificates = agency.certificates();
+        let certificates = certificates.iter().map(|bytes| Certificate::parse(bytes));
+        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+        Ok(Party::assemble(
+            record,
+            certificate,
+            roster,
+            certificates,
+            now(),
+        )?)
+    }
+
+    /// Both ends of a message, without asking any node.
+    ///
+    /// # Errors
+    /// When a chain does not hold.
+    pub fn ends(&self, sender: &Agency, recipient: &Agency) -> Result<Ends> {
+        Ok(Ends {
+            sender: self.party(sender)?,
+            from: sender.desk()?,
+            recipient: self.party(recipient)?,
+            to: recipient.desk()?,
+        })
+    }
+
+    /// The directory's file, which every node reads.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.directory
     }
 
     /// One of the agencies, in the order wanted.
@@ -308,6 +380,22 @@ impl Agency {
             agency: self.id.clone(),
             desk: DESK.parse()?,
         })
+    }
+
+    /// The roster with which it was registered, signed.
+    ///
+    /// # Errors
+    /// When the registration cannot be read.
+    pub fn registered(&self) -> Result<Vec<u8>> {
+        let bytes = fs::read(self.node.folder().join(REGISTRATION_FILE))?;
+        let registration = wire::Registration::decode(bytes.as_slice())?;
+        Ok(registration.roster.context("a roster")?.encode_to_vec())
+    }
+
+    /// The agency's own key, which signs its rosters.
+    #[must_use]
+    pub const fn key(&self) -> &SecretKey {
+        &self.key
     }
 
     /// The desk's whole key.
