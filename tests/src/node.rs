@@ -67,28 +67,36 @@ pub struct Listening {
     pub desks: SocketAddr,
 }
 
-/// The binary beside the tests, if it is not older than what it is made of.
+/// The node's binary beside the tests, if it is not older than what it is made of.
 ///
 /// # Errors
 /// What to do about it.
 pub fn binary() -> Result<PathBuf> {
+    program("waypost-node")
+}
+
+/// A binary beside the tests, if it is not older than what it is made of.
+///
+/// # Errors
+/// What to do about it.
+pub fn program(name: &str) -> Result<PathBuf> {
     const BUILD: &str =
         "run `cargo build --workspace` first (with `--release` for benchmarks), or `make test`";
     let this = std::env::current_exe()?;
     // target/PROFILE/deps/this
     let folder = this.ancestors().nth(2).context("the tests' own place")?;
-    let path = folder.join("waypost-node");
-    ensure!(path.exists(), "`waypost-node` is not built: {BUILD}");
+    let path = folder.join(name);
+    ensure!(path.exists(), "`{name}` is not built: {BUILD}");
     let built = fs::metadata(&path)?.modified()?;
     // What Cargo wrote of it: `target: source source ..`, spaces escaped.
-    let sources = fs::read_to_string(folder.join("waypost-node.d"))?;
+    let sources = fs::read_to_string(folder.join(format!("{name}.d")))?;
     let (_, sources) = sources.split_once(": ").context("the list of sources")?;
     for source in sources.replace("\\ ", "\0").split_whitespace() {
         let source = source.replace('\0', " ");
         let newer = fs::metadata(&source)
             .and_then(|found| found.modified())
             .is_ok_and(|changed| changed > built);
-        ensure!(!newer, "`waypost-node` is older than `{source}`: {BUILD}");
+        ensure!(!newer, "`{name}` is older than `{source}`: {BUILD}");
     }
     Ok(path)
 }
