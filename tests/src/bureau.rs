@@ -18,7 +18,7 @@ use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE};
 use waypost_proto::id::{AgencyId, Fingerprint};
 
 use crate::letter::VALUES;
-use crate::node::{self, Node};
+use crate::node::{self, Network, Node};
 use crate::scheme::Wanted;
 use crate::wait;
 
@@ -91,7 +91,7 @@ impl Country {
         let id: AgencyId = wanted.id.parse()?;
         let operator: Fingerprint = pin.parse()?;
         let folder = self.path(&format!("{id}.node"));
-        let node = Node::init(folder, &id, &operator, &self.directory()).await?;
+        let node = Node::init(folder, &id, &operator, &self.directory(), Network::Links).await?;
         let bureau = Bureau { id, node };
         let admin = bureau.home("admin");
         let init = [
