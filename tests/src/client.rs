@@ -66,7 +66,7 @@ impl Client {
         let locked = officer.lock(&Passphrase::new(PASSPHRASE.to_owned().into()))?;
         for (file, content) in [
             (HomeFile::OfficerKey, locked),
-            (HomeFile::DeskSealed(desk), handed_over),
+            (HomeFile::DeskSealed(desk, *subkey), handed_over),
             (HomeFile::Directory, fs::read(scheme.file())?),
             (
                 HomeFile::AgencyCertificate,
