@@ -12,6 +12,7 @@
 mod commit;
 mod refusal;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use prost::Message as _;
@@ -22,6 +23,7 @@ use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::evidence::{EvidenceError, Gap, Proved};
 use waypost_proto::id::{AgencyId, NodeId, Timestamp};
 use waypost_proto::lane::Lane;
+use waypost_proto::openpgp::Suite;
 use waypost_proto::reason::Reason;
 use waypost_proto::wire;
 
@@ -77,13 +79,7 @@ pub async fn deliver(
             Err(stop) => Err(unauthenticated(node, peer, stop)),
         });
     }
-    let mut checked = Vec::new();
-    for check in checking {
-        checked.push(match check {
-            Ok(check) => check.authenticated(node, peer).await,
-            Err(stop) => Err(stop),
-        });
-    }
+    let checked = batch.authenticate(node, checking).await;
     Ok(batch
         .commit(node, checked, request.recipient_log_seen)
         .await)
@@ -142,37 +138,35 @@ impl Offer {
     }
 }
 
-/// An offer whose signature is being checked.
+/// An offer whose signature may have to be checked.
 enum Check {
     /// Nothing to check: a message decided before, or a gap notice.
     Done(Checked),
-    Running {
-        task: tokio::task::JoinHandle<Result<Authenticated, Stop>>,
+    Message {
+        received: Box<Received>,
         sides: Box<Sides>,
         evidence: wire::Evidence,
     },
 }
 
 impl Check {
-    async fn authenticated(self, node: &Node, peer: &NodeId) -> Result<Checked, Stop> {
-        let (task, sides, evidence) = match self {
-            Self::Done(checked) => return Ok(checked),
-            Self::Running {
-                task,
+    fn authenticated(self, suite: Suite, now: Timestamp) -> Result<Checked, Stop> {
+        match self {
+            Self::Done(checked) => Ok(checked),
+            Self::Message {
+                received,
                 sides,
                 evidence,
-            } => (task, sides, evidence),
-        };
-        let authenticated = task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a check ended early");
-            Err(Stop::Failed)
-        });
-        let message = authenticated.map_err(|stop| unauthenticated(node, peer, stop))?;
-        Ok(Checked::Message {
-            message: Box::new(message),
-            sides,
-            evidence,
-        })
+            } => {
+                let (sender, recipient) = (&sides.sender, &sides.recipient);
+                let message = accept::authenticate(*received, sender, recipient, suite, now)?;
+                Ok(Checked::Message {
+                    message: Box::new(message),
+                    sides,
+                    evidence,
+                })
+            }
+        }
     }
 }
 
@@ -270,16 +264,53 @@ impl Batch {
             recipient_bundle: Arc::clone(&self.agency.bundle),
             recipient_rules: Arc::clone(&self.agency.rules),
         };
-        let (suite, now) = (self.directory.head().suite(), self.now);
-        let (sender, recipient) = (Arc::clone(&sides.sender), Arc::clone(&sides.recipient));
-        let task = tokio::task::spawn_blocking(move || {
-            accept::authenticate(*received, &sender, &recipient, suite, now)
-        });
-        Ok(Check::Running {
-            task,
+        Ok(Check::Message {
+            received,
             sides: Box::new(sides),
             evidence,
         })
+    }
+
+    /// Checks the signatures, side by side on as many threads as there are processors.
+    async fn authenticate(
+        &self,
+        node: &Node,
+        checks: Vec<Result<Check, Stop>>,
+    ) -> Vec<Result<Checked, Stop>> {
+        let (suite, now) = (self.directory.head().suite(), self.now);
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let share = checks.len().div_ceil(threads).max(1);
+        let mut checks = checks.into_iter();
+        let mut tasks = Vec::new();
+        loop {
+            let slice: Vec<_> = checks.by_ref().take(share).collect();
+            if slice.is_empty() {
+                break;
+            }
+            let count = slice.len();
+            let check = move || -> Vec<(bool, Result<Checked, Stop>)> {
+                let each = slice.into_iter();
+                each.map(|check| match check {
+                    Ok(check) => (true, check.authenticated(suite, now)),
+                    Err(stop) => (false, Err(stop)),
+                })
+                .collect()
+            };
+            tasks.push((count, tokio::task::spawn_blocking(check)));
+        }
+        let mut checked = Vec::new();
+        for (count, task) in tasks {
+            let slice = task.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a check ended early");
+                (0..count).map(|_| (false, Err(Stop::Failed))).collect()
+            });
+            // What was refused before is counted.
+            checked.extend(slice.into_iter().map(|(counts, result)| match result {
+                Err(stop) if counts => Err(unauthenticated(node, &self.sender.node, stop)),
+                result => result,
+            }));
+        }
+        checked
     }
 
     /// Accepts what may be accepted, in order, and answers each once all of it is durable.

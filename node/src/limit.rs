@@ -56,6 +56,9 @@ pub const PARTY_SECONDS: u64 = 60;
 pub const PARTY_ASK_SECONDS: u64 = 1;
 /// Compiled policy bundles of counterparts that are kept in memory.
 pub const BUNDLES: usize = 64;
+/// What may be under way on one HTTP/2 stream, and on one connection, before it is acknowledged: a whole
+/// request of offers.
+pub const HTTP2_WINDOW: u32 = 2 * 1024 * 1024;
 /// Offers of one request between nodes (proto/spec/peer.md).
 pub const OFFERS: usize = 64;
 /// Bytes of envelopes from which no further offer joins a request.

@@ -32,6 +32,15 @@ impl Node {
         Ok(stored.as_deref().map(record::Message::decode).transpose()?)
     }
 
+    /// Where a message of the agency stands.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn state(&self, agency: &AgencyId, id: &MessageId) -> Result<Option<record::State>, Stop> {
+        let stored = self.store.get(&record::state(agency, id))?;
+        Ok(stored.as_deref().map(record::State::decode).transpose()?)
+    }
+
     /// What was last seen of a counterpart's log.
     ///
     /// # Errors

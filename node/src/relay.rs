@@ -256,7 +256,11 @@ impl Queue {
                     continue;
                 };
                 let header = Header::decode(&message.header).map_err(|_| Stop::Failed)?;
-                if self.node.now() >= header.expires && message.outcome == wire::Outcome::Queued {
+                if self.node.now() < header.expires {
+                    continue;
+                }
+                let state = self.node.state(agency, &id)?;
+                if state.is_some_and(|state| state.outcome == wire::Outcome::Queued) {
                     settle::unconfirmed(&self.node, &self.line, id).await?;
                 }
             }
