@@ -12,8 +12,9 @@
 mod commit;
 mod refusal;
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message as _;
 use waypost_proto::directory::AgencyRecord;
@@ -68,6 +69,8 @@ pub async fn deliver(
             return Ok(each.collect());
         }
     };
+    // Requests that come while this one is being checked are committed after it.
+    let turn = tokio::spawn(node.turns.of(batch.pair()).lock_owned());
     let mut checking = Vec::new();
     for offer in offers {
         checking.push(match offer {
@@ -80,9 +83,29 @@ pub async fn deliver(
         });
     }
     let checked = batch.authenticate(node, checking).await;
+    let _turn = turn.await;
     Ok(batch
         .commit(node, checked, request.recipient_log_seen)
         .await)
+}
+
+/// Whose turn it is to judge and commit offers of a pair: one request after the other, in the order in
+/// which they came, whatever the checks of their signatures take.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<BTreeMap<(AgencyId, AgencyId), Turn>>);
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+impl Turns {
+    fn of(&self, (sender, recipient): (&AgencyId, &AgencyId)) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= limit::PARTIES {
+            // What nobody waits for.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        let pair = (sender.clone(), recipient.clone());
+        Arc::clone(turns.entry(pair).or_default())
+    }
 }
 
 /// Counts what nobody vouched for.
@@ -337,7 +360,7 @@ impl Batch {
         }
         let positions = decided.iter().flatten().copied();
         let evidences = match node.evidences(&self.agency.id, positions, seen_by_sender) {
-            Ok(evidences) => evidences,
+            Ok((_, evidences)) => evidences,
             // Durable, but not proved: the sender asks again.
             Err(stop) => {
                 return decided

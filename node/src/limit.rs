@@ -61,6 +61,9 @@ pub const BUNDLES: usize = 64;
 pub const HTTP2_WINDOW: u32 = 2 * 1024 * 1024;
 /// Offers of one request between nodes (proto/spec/peer.md).
 pub const OFFERS: usize = 64;
+/// Requests of one pair and lane that are under way at once: while one is being committed, the
+/// signatures of the next are checked.
+pub const REQUESTS: usize = 2;
 /// Bytes of envelopes from which no further offer joins a request.
 pub const OFFER_BYTES: usize = 1024 * 1024;
 /// Offers of one message in a row, while the recipient corrects what it last saw.

@@ -69,7 +69,7 @@ impl Node {
     }
 
     /// Entries of the agency's log, all proved at its current checkpoint: the first consistent from
-    /// `from`, the others from that checkpoint.
+    /// `from`, the others from that checkpoint. Gives its size besides.
     ///
     /// # Errors
     /// As [`Self::evidence`].
@@ -78,7 +78,7 @@ impl Node {
         agency: &AgencyId,
         indexes: impl IntoIterator<Item = u64>,
         from: u64,
-    ) -> Result<Vec<wire::Evidence>, Stop> {
+    ) -> Result<(u64, Vec<wire::Evidence>), Stop> {
         let evidences = self.log(agency).evidences(indexes, from);
         evidences.map_err(|error| unproved(agency, &error))
     }

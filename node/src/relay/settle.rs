@@ -17,13 +17,15 @@ use crate::host::{Node, Stop};
 use crate::record;
 use crate::sequencer::{Abort, Queued, Tx};
 
-/// What was settled.
-#[derive(Debug, Default)]
+/// What was settled of a request.
+#[derive(Debug)]
 pub(super) struct Settled {
     /// How many outcomes are in the log.
     pub(super) count: usize,
-    /// The size of our log that the recipient has now seen.
-    pub(super) seen_by_peer: Option<u64>,
+    /// Whether every place that was offered has left the queue.
+    pub(super) whole: bool,
+    /// Why something was not settled.
+    pub(super) stop: Option<Stop>,
 }
 
 /// The outcomes of one request's answers, in order.
@@ -35,7 +37,8 @@ pub(super) struct Settling<'r> {
     before: Option<record::Seen>,
     /// The same, with what the answers have proved so far.
     seen: Option<record::Seen>,
-    seen_by_peer: Option<u64>,
+    /// Whether no place stays in the queue.
+    whole: bool,
     waiting: Vec<Queued<(), Stop>>,
 }
 
@@ -52,7 +55,7 @@ impl<'r> Settling<'r> {
             recipient,
             seen: before.clone(),
             before,
-            seen_by_peer: None,
+            whole: true,
             waiting: Vec::new(),
         }
     }
@@ -77,13 +80,6 @@ impl<'r> Settling<'r> {
                 Outcome::Gap
             }
         };
-        match &proved.entry().event {
-            Event::Received(event) => {
-                self.seen_by_peer = self.seen_by_peer.max(Some(event.sender_size))
-            }
-            Event::Gap(event) => self.seen_by_peer = self.seen_by_peer.max(Some(event.sender_size)),
-            _ => {}
-        }
         self.settle(item, outcome.event(item, &proved), outcome, Some(evidence))
             .await
     }
@@ -114,22 +110,23 @@ impl<'r> Settling<'r> {
             .await
     }
 
-    /// Waits until every outcome is durable. Gives what was settled, and the first that was not.
-    pub(super) async fn finish(self) -> (Settled, Option<Stop>) {
+    /// Waits until every outcome is durable.
+    pub(super) async fn finish(self) -> Settled {
         let mut settled = Settled {
             count: 0,
-            seen_by_peer: self.seen_by_peer,
+            whole: self.whole,
+            stop: None,
         };
-        let mut first = None;
         for queued in self.waiting {
             match queued.committed().await {
                 Ok(_) => settled.count = settled.count.saturating_add(1),
                 Err(abort) => {
-                    first.get_or_insert(Stop::from(abort));
+                    settled.whole = false;
+                    settled.stop.get_or_insert(Stop::from(abort));
                 }
             }
         }
-        (settled, first)
+        settled
     }
 
     async fn verify(&mut self, evidence: &wire::Evidence) -> Result<Proved, Stop> {
@@ -156,6 +153,8 @@ impl<'r> Settling<'r> {
         outcome: Outcome,
         evidence: Option<wire::Evidence>,
     ) -> Result<(), Stop> {
+        // A gap notice takes the place of what was refused or expired.
+        self.whole &= matches!(outcome, Outcome::Delivered | Outcome::Gap);
         let line = self.line.clone();
         let (id, number) = (item.queued.message, item.message.number);
         let header = Header::decode(&item.message.header).map_err(|_| Stop::Failed)?;
