@@ -27,7 +27,10 @@ pub mod promise;
 pub mod search;
 pub mod trace;
 
+pub mod disk;
+
 pub mod late_store;
+pub mod overwriting;
 pub mod seeded;
 pub mod wait;
 
@@ -46,10 +49,16 @@ mod logins;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod parameter;
+#[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rosters;
+#[cfg(test)]
+mod store_power;
 #[cfg(test)]
 mod tidy;
