@@ -32,7 +32,10 @@ pub mod promise;
 pub mod search;
 pub mod trace;
 
+pub mod disk;
+
 pub mod late_store;
+pub mod overwriting;
 pub mod seeded;
 pub mod wait;
 
@@ -55,10 +58,16 @@ mod officers;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod parameter;
+#[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rosters;
+#[cfg(test)]
+mod store_power;
 #[cfg(test)]
 mod tidy;

@@ -25,6 +25,9 @@ pub const NODE: &str = "waypost-node";
 /// A faulty node, which answers before it has written.
 pub const LATE_NODE: &str = "waypost-node-late";
 
+/// Commits to the embedded store alone.
+pub const STORE_WRITER: &str = "waypost-store-writer";
+
 /// How long a node may take to stop: its own deadline and some more.
 const STOP: Duration = Duration::from_secs(60);
 
