@@ -57,6 +57,8 @@ mod order;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod recipients;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rosters;
