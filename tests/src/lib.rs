@@ -64,6 +64,8 @@ mod peers;
 #[cfg(test)]
 mod power;
 #[cfg(test)]
+mod recipients;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rosters;
