@@ -9,7 +9,7 @@
 //!                           (a process)          (may be cut)
 //! ```
 //!
-//! The harness is also the benchmark's (`benches/delivery.rs`), so it returns errors and does not
+//! The harness is also the benchmark's (`benches/`), so it returns errors and does not
 //! panic.
 
 pub mod scheme;
@@ -21,6 +21,7 @@ pub mod letter;
 pub mod officer;
 pub mod peer;
 
+pub mod growing_log;
 pub mod ledger;
 pub mod search;
 pub mod trace;
