@@ -9,7 +9,7 @@
 //!                           (a process)          (may be cut)
 //! ```
 //!
-//! The harness is also the benchmark's (`benches/delivery.rs`), so it returns errors and does not
+//! The harness is also the benchmark's (`benches/`), so it returns errors and does not
 //! panic.
 
 pub mod scheme;
@@ -27,6 +27,7 @@ pub mod client;
 pub mod forgery;
 pub mod hostile;
 
+pub mod growing_log;
 pub mod ledger;
 pub mod promise;
 pub mod search;
