@@ -15,8 +15,8 @@ mod refusal;
 use std::sync::Arc;
 
 use prost::Message as _;
+use waypost_proto::directories::Directories;
 use waypost_proto::directory::AgencyRecord;
-use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::entry::Entry;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::evidence::{EvidenceError, Gap, Proved};
@@ -195,7 +195,7 @@ enum Checked {
 struct Batch {
     agency: Arc<Agency>,
     sender: AgencyRecord,
-    directory: Arc<VerifiedDirectory>,
+    directory: Arc<Directories>,
     now: Timestamp,
 }
 
@@ -269,7 +269,8 @@ impl Batch {
             recipient_bundle: Arc::clone(&self.agency.bundle),
             recipient_rules: Arc::clone(&self.agency.rules),
         };
-        let (suite, now) = (self.directory.head().suite(), self.now);
+        let suite = accept::suite(&self.directory, &self.sender.id, &self.agency.id)?;
+        let now = self.now;
         let (sender, recipient) = (Arc::clone(&sides.sender), Arc::clone(&sides.recipient));
         let task = tokio::task::spawn_blocking(move || {
             accept::authenticate(*received, &sender, &recipient, suite, now)

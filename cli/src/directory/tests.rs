@@ -233,7 +233,7 @@ fn an_older_directory_is_refused() {
     assert_eq!(install(&second).unwrap().json()["version"], 2);
     assert!(install(&first).unwrap_err().to_string().contains("DIR-07"));
     // Nor does it help to put it there by hand.
-    let kept = machine.path("agency").join("directory.pb");
+    let kept = machine.path("agency").join("directory-gb.pb");
     fs::copy(&first, &kept).unwrap();
     let failure = machine
         .context("agency", NOW.plus(2))
