@@ -86,6 +86,10 @@ pub async fn reload(node: &Arc<Node>, listed: &config::Directory) -> Result<u64,
     // A large one takes its time to verify, and the node serves meanwhile.
     let fresh = tokio::task::spawn_blocking(move || read(&wanted, now)).await;
     let fresh = Arc::new(fresh.map_err(StartError::Reading)??);
+    if !fresh.head().is_fresh(now) {
+        let path = listed.file.clone();
+        return Err(StartError::Expired { path });
+    }
     let before = node.directory();
     let after = before
         .with(&listed.country, Arc::clone(&fresh))

@@ -54,6 +54,12 @@ pub enum StartError {
         #[source]
         source: Box<DirectoryError>,
     },
+    /// A directory that would be put in force is past its validity.
+    #[error("the directory `{}` has expired; install the current one", path.display())]
+    Expired {
+        /// The file.
+        path: PathBuf,
+    },
     /// A directory could not be read to its end: a bug.
     #[error("a directory could not be read to its end")]
     Reading(#[source] tokio::task::JoinError),

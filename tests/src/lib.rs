@@ -52,4 +52,6 @@ mod restart;
 #[cfg(test)]
 mod rosters;
 #[cfg(test)]
+mod states;
+#[cfg(test)]
 mod tidy;
