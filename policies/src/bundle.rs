@@ -56,15 +56,17 @@ pub struct Bundle {
     digest: Digest,
 }
 
-macro_rules! built_in {
-    ($($name:literal),+ $(,)?) => {
-        &[$(($name, include_str!(concat!("../bundle/", $name)))),+]
+macro_rules! files_of {
+    ($folder:literal: $($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../", $folder, "/", $name)))),+]
     };
 }
 
 /// The project's default bundle, as it stands in `policies/bundle/`.
-const BUILT_IN: &[(&str, &str)] = built_in![
+const BUILT_IN: &[(&str, &str)] = files_of!["bundle":
+    "flow/anyone-to-child-protection.cedar",
     "flow/first-responder-to-nrmca.cedar",
+    "flow/liaison-abroad.cedar",
     "flow/replies.cedar",
     "forbid/account.cedar",
     "forbid/basis.cedar",
@@ -80,6 +82,18 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "forbid/purpose.cedar",
     "forbid/role.cedar",
     "forbid/school.cedar",
+    "forbid/transfer.cedar",
+];
+
+/// The bundle of the invented State `xx`, as it stands in `policies/bundles/xx/`.
+const XX: &[(&str, &str)] = files_of!["bundles/xx":
+    "flow/answers.cedar",
+    "flow/child-protection.cedar",
+    "flow/identification.cedar",
+    "flow/liaison.cedar",
+    "forbid/basis.cedar",
+    "forbid/person.cedar",
+    "forbid/recipient.cedar",
     "forbid/transfer.cedar",
 ];
 
@@ -148,6 +162,15 @@ impl Bundle {
     /// None in a build that passed its tests.
     pub fn builtin() -> Result<Self, BundleError> {
         Self::new(BUILT_IN.iter().map(|(name, text)| (*name, text.as_bytes())))
+    }
+
+    /// The bundle of `xx`, an invented State with rules of its own: for demonstrations, tests and as an
+    /// example of a second bundle that keeps every theorem.
+    ///
+    /// # Errors
+    /// None in a build that passed its tests.
+    pub fn of_invented_state() -> Result<Self, BundleError> {
+        Self::new(XX.iter().map(|(name, text)| (*name, text.as_bytes())))
     }
 
     /// Parses the bytes of an encoded bundle. Only the canonical form is accepted.
@@ -221,16 +244,18 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_bundle_is_exactly_the_folder() {
-        let mut on_disk = BTreeSet::new();
-        names_below(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("bundle"),
-            "",
-            &mut on_disk,
-        );
-        let built_in = Bundle::builtin().unwrap();
-        let names: BTreeSet<String> = built_in.files().map(|(n, _)| n.to_owned()).collect();
-        assert_eq!(names, on_disk);
+    fn the_bundles_of_this_build_are_exactly_their_folders() {
+        for (folder, bundle) in [
+            ("bundle", Bundle::builtin()),
+            ("bundles/xx", Bundle::of_invented_state()),
+        ] {
+            let mut on_disk = BTreeSet::new();
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            names_below(&path, "", &mut on_disk);
+            let bundle = bundle.unwrap();
+            let names: BTreeSet<String> = bundle.files().map(|(n, _)| n.to_owned()).collect();
+            assert_eq!(names, on_disk, "{folder}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl RecipientDesk {
             role: listed.role,
             desk: listed.attestations.clone(),
             agency: record.attestations.clone(),
-            // Adequacy is decided by the bundles of two States, which come with liaison messages.
+            // Nothing that both States' operators signed says which are adequate (docs/policies.md).
             zone: if record.id.country() == sender.country() {
                 Zone::Domestic
             } else {

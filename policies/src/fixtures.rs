@@ -16,6 +16,11 @@ pub(crate) fn built_in() -> Arc<Rules> {
     Arc::new(Rules::compile(&Bundle::builtin().unwrap()).unwrap())
 }
 
+/// The bundle of the invented State, compiled.
+pub(crate) fn abroad() -> Arc<Rules> {
+    Arc::new(Rules::compile(&Bundle::of_invented_state().unwrap()).unwrap())
+}
+
 /// The default bundle with one more file.
 pub(crate) fn built_in_and(text: &str) -> Bundle {
     let bundle = Bundle::builtin().unwrap();
@@ -76,6 +81,22 @@ pub(crate) fn child() -> Facts {
         consented_parts: BTreeSet::new(),
         ..adult_who_consents()
     }
+}
+
+/// The same desk in another State.
+pub(crate) fn attested_abroad(role: Role) -> RecipientDesk {
+    RecipientDesk {
+        zone: Zone::Other,
+        ..attested(role)
+    }
+}
+
+/// The facts as they go across a border: with safeguards, and after the danger test.
+pub(crate) fn across_the_border(mut facts: Facts) -> Facts {
+    facts.transfer_basis = Some(LegalBasis::LbT46);
+    facts.legal_bases.insert(LegalBasis::LbH96p37);
+    facts.legal_bases.insert(LegalBasis::Lb9c);
+    facts
 }
 
 /// A judge under the given bundles, the sender's first.

@@ -200,8 +200,8 @@ mod tests {
     fn an_adult_who_consents_is_referred_with_the_minimum_and_nothing_beyond() {
         use Part::{
             Age, CnsRest, Com, Doc, Env, ExpNotify, ExpRest, FamCount, HltRest, HltUrgent,
-            IdnGender, IdnRest, ImmCitizenship, Ind, LocArea, NarRef, Ned, OffCompelled, Pro,
-            RskRest, Saf, SexType,
+            IdnGender, IdnRest, ImmCitizenship, Ind, LocArea, NarRef, Ned, OffCompelled, OffSign,
+            Pro, RskRest, Saf, SexType,
         };
         let judge = judge(Role::Ngo, attested(Role::NrmCa));
         let expected = BTreeSet::from([
@@ -226,6 +226,7 @@ mod tests {
             HltUrgent,
             HltRest,
             SexType,
+            OffSign,
             OffCompelled,
         ]);
         assert_eq!(allowed(&judge, &adult_who_consents()), expected);

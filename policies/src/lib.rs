@@ -31,6 +31,8 @@ pub mod schema;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod matrix;
 #[cfg(test)]
 mod referral;

@@ -62,7 +62,7 @@ fn a_childs_referral_leaves_without_credibility_and_offences_and_is_permitted() 
     let judge = judge(Role::Pol, attested(Role::NrmCa));
     for minor in ["child", "unknown"] {
         let outcome = minimise(&judge, minor, "refused", &[LegalBasis::Lb6e]);
-        // IND-PHY-06 tells of a compelled act, for which no basis of Article 10 is cited.
+        // IND-PHY-06 is a sign of a compelled act, for which no basis of Article 10 is cited.
         let out: BTreeSet<_> = withheld(&outcome).into_iter().collect();
         let expected = [
             "IND-PHY-06",
@@ -83,13 +83,7 @@ fn a_basis_for_offence_data_lets_the_indicator_of_a_compelled_act_through() {
     let bases = [LegalBasis::Lb6e, LegalBasis::Lb10];
     let outcome = minimise(&judge, "child", "refused", &bases);
     assert!(!withheld(&outcome).contains(&"IND-PHY-06".to_owned()));
-    assert!(
-        outcome
-            .minimised
-            .manifest()
-            .parts
-            .contains(&Part::OffCompelled)
-    );
+    assert!(outcome.minimised.manifest().parts.contains(&Part::OffSign));
 }
 
 #[test]
@@ -111,12 +105,9 @@ fn the_explanation_of_a_minimisation_names_every_part_once_and_no_value() {
     let outside: Vec<_> = explained.outside_kind.iter().copied().collect();
     assert_eq!(outside, [Part::OffRest, Part::CopCrimeRef, Part::CopRest]);
     let withheld: Vec<_> = explained.withheld.iter().map(|w| w.part).collect();
-    assert_eq!(withheld, [Part::OffCompelled]);
+    assert_eq!(withheld, [Part::OffSign]);
     let text = explained.to_string();
-    assert!(
-        text.contains("  OFF.compelled: the compelled act\n"),
-        "{text}"
-    );
+    assert!(text.contains("  OFF.sign: a sign of an offence"), "{text}");
     assert!(
         text.contains("a further legal basis applies, such as LB-10"),
         "{text}"

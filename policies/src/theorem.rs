@@ -48,19 +48,20 @@ macro_rules! ceiling {
 }
 
 macro_rules! floor {
-    ($id:literal, $file:literal, $source:literal, $statement:literal) => {
+    ($id:literal, $file:literal, $actions:expr, $source:literal, $statement:literal) => {
         Theorem {
             id: $id,
             kind: Kind::Floor,
             statement: $statement,
             source: $source,
-            actions: &["P-IDENT"],
+            actions: $actions,
             policies: include_str!(concat!("../floors/", $file, ".cedar")),
         }
     };
 }
 
 const DISCLOSE: &[&str] = &["disclose"];
+const IDENT: &[&str] = &["P-IDENT"];
 const ONWARD: &[&str] = &["disclose", "forward", "use"];
 
 /// Every theorem, in the order of DOMAIN (f).
@@ -98,7 +99,7 @@ pub const THEOREMS: &[Theorem] = &[
         "prop-05-offence-isolation",
         DISCLOSE,
         "SOP R10; CETS 197 Art 26",
-        "What the person is accused of reaches only lawyer, prosecutor and court, to invoke non-punishment; the compelled act also the NRM authority, for identification."
+        "What the person is accused of reaches only lawyer, prosecutor and court, to invoke non-punishment; the compelled act, or a sign of it, also the NRM authority, for identification; a sign of it also child protection."
     ),
     ceiling!(
         "PROP-06",
@@ -188,9 +189,9 @@ pub const THEOREMS: &[Theorem] = &[
     ceiling!(
         "PROP-18",
         "prop-18-onward",
-        &["forward"],
-        "Europol handling codes",
-        "What is marked H2 is not passed on."
+        &["forward", "use"],
+        "Europol handling codes; CoP 3.4-8",
+        "What was disclosed is passed on for the purpose of its origin only, as its provider permits, and never where marked H2; what is marked H1 is not used in court without permission."
     ),
     ceiling!(
         "PROP-19",
@@ -211,7 +212,7 @@ pub const THEOREMS: &[Theorem] = &[
         "prop-22-transfer-basis",
         DISCLOSE,
         "GDPR Chapter V",
-        "Nothing leaves the State without a basis of transfer; a derogation only to protect, trace or return the person."
+        "Nothing leaves the State without a basis of transfer, a derogation only to protect, trace or return the person, and not before somebody found that it adds no danger, but the minimum in immediate danger."
     ),
     ceiling!(
         "PROP-23",
@@ -227,23 +228,54 @@ pub const THEOREMS: &[Theorem] = &[
         "CoP P8",
         "A monitor sees the envelope; statistics carry nothing that leads to a person."
     ),
+    ceiling!(
+        "XB-01",
+        "cross-border",
+        DISCLOSE,
+        "CETS 197 Arts 32 to 34; DOMAIN a.1 M26, PROP-05, PROP-06, PROP-23",
+        "Across a border things go to liaison offices, focal points, central authorities, international social service and consulates; and no offence, co-operation, immigration status, account, exploiter, address, money, and of health an urgent need alone."
+    ),
     floor!(
         "FLOOR-01",
         "adult-referral",
+        IDENT,
         "SOP R5; CETS 197 Art 10",
         "An adult who consents can be referred for identification, on public task or consent."
     ),
     floor!(
         "FLOOR-02",
         "child-referral",
+        IDENT,
         "SOP R3; CETS 197 Art 10(4); DOMAIN PROP-12",
         "The referral of a child, or perhaps a child, to a child specialist is never blocked by any state of consent."
     ),
     floor!(
         "FLOOR-03",
         "reply",
+        &["P-IDENT", "P-CHILD"],
         "SOP R6",
         "Those who refer, and the NRM authority, can always be answered."
+    ),
+    floor!(
+        "FLOOR-04",
+        "child-protection",
+        &["P-CHILD"],
+        "SOP R5; CETS 197 Art 10; DOMAIN PROP-12",
+        "Anybody can always tell child protection the minimum about a child, or perhaps a child, whatever is said of consent."
+    ),
+    floor!(
+        "FLOOR-05",
+        "danger-abroad",
+        &["P-PROTECT"],
+        "CETS 197 Art 33; Hague 1996 Art 36",
+        "A liaison office can always tell its counterpart the minimum about a person in immediate danger: a child, or an adult on a listed ground."
+    ),
+    floor!(
+        "FLOOR-06",
+        "liaison-answer",
+        &["P-PROTECT", "P-CHILD", "P-TRACE", "P-RETURN"],
+        "CETS 197 Art 34",
+        "A request of another State can always be answered with its final result."
     ),
     Theorem {
         id: "SOUND-01",

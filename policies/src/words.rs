@@ -40,6 +40,7 @@ pub const fn part(part: Part) -> &'static str {
         Part::NarRef => "reference to an account",
         Part::NarText => "text of an account",
         Part::Xpl => "exploiters and linked persons",
+        Part::OffSign => "a sign of an offence that the person may have been made to commit",
         Part::OffCompelled => "the compelled act",
         Part::OffRest => "alleged or recorded offences of the person",
         Part::CopCrimeRef => "crime reference",

@@ -1,7 +1,8 @@
 //! The case, as one side holds it: a state machine without I/O (DOMAIN a.2, T1 to T3).
 //!
 //! Each edge has one writer: the referrer sends, the recipient's node receives, a person at the
-//! recipient acknowledges. Replies and reports change no state.
+//! recipient acknowledges. Replies and reports change no state. A request to another State opens a
+//! case as a referral does.
 
 use crate::id::{AgencyId, MessageId};
 use crate::kind::Kind;
@@ -98,6 +99,9 @@ pub enum Illegal {
     /// CAS-04: only the recipient of the referral acknowledges it, once, and by its id.
     #[error("CAS-04: only the referral's recipient acknowledges it, once, by the referral's id")]
     Acknowledgement,
+    /// CAS-06: only the recipient of the request replies to it, and by its id.
+    #[error("CAS-06: only the request's recipient replies to it, by the request's id")]
+    LiaisonReply,
     /// CAS-05: more messages than a case holds.
     #[error("CAS-05: the case holds too many messages")]
     Full,
@@ -155,6 +159,9 @@ impl Case {
                 let messages = self.messages.checked_add(1).ok_or(Illegal::Full)?;
                 let state = match kind {
                     Kind::Acknowledgement => self.acknowledged(*direction, *in_reply_to)?,
+                    Kind::LiaisonReply if !self.answered(*direction, *in_reply_to) => {
+                        return Err(Illegal::LiaisonReply);
+                    }
                     _ => self.state,
                 };
                 Ok(Self {
@@ -171,15 +178,20 @@ impl Case {
         direction: Direction,
         in_reply_to: Option<MessageId>,
     ) -> Result<State, Illegal> {
-        let by_recipient = matches!(
-            (self.side, direction),
-            (Side::Recipient, Direction::Out) | (Side::Referrer, Direction::In)
-        );
-        if by_recipient && in_reply_to == Some(self.referral) && self.state < State::Acknowledged {
+        if self.answered(direction, in_reply_to) && self.state < State::Acknowledged {
             Ok(State::Acknowledged)
         } else {
             Err(Illegal::Acknowledgement)
         }
+    }
+
+    /// Whether a message comes from the recipient of what opened the case, and answers that.
+    fn answered(&self, direction: Direction, in_reply_to: Option<MessageId>) -> bool {
+        let by_recipient = matches!(
+            (self.side, direction),
+            (Side::Recipient, Direction::Out) | (Side::Referrer, Direction::In)
+        );
+        by_recipient && in_reply_to == Some(self.referral)
     }
 }
 
@@ -280,10 +292,11 @@ mod tests {
 
     /// CAS-01.
     #[test]
-    fn only_a_referral_opens_a_case() {
+    fn only_a_referral_or_a_request_to_another_state_opens_a_case() {
         for kind in Kind::ALL {
             let open = Case::open(*kind, referral(), Direction::In, counterpart());
-            assert_eq!(open.is_ok(), *kind == Kind::ReferralNrm);
+            let opens = [Kind::ReferralNrm, Kind::ReferralChild, Kind::LiaisonRequest];
+            assert_eq!(open.is_ok(), opens.contains(kind));
         }
     }
 
@@ -307,6 +320,38 @@ mod tests {
         assert_eq!(case.step(&ack), Err(Illegal::Acknowledgement));
     }
 
+    #[test]
+    fn whatever_opens_a_case_is_acknowledged_and_answered() {
+        for kind in Kind::ALL.iter().filter(|kind| kind.opens_case()) {
+            let case = Case::open(*kind, referral(), Direction::In, counterpart()).unwrap();
+            let ack = message(Direction::Out, Kind::Acknowledgement, referral());
+            let reply = message(Direction::In, Kind::Reply, MessageId::new([8; 16]));
+            let case = case.step(&ack).unwrap().step(&reply).unwrap();
+            assert_eq!(
+                (case.state, case.messages),
+                (State::Acknowledged, 3),
+                "{kind}"
+            );
+        }
+    }
+
+    /// CAS-06.
+    #[test]
+    fn a_request_is_replied_to_by_its_recipient_and_by_its_id_as_often_as_it_takes() {
+        let reply = |direction, id| message(direction, Kind::LiaisonReply, id);
+        let case = sent();
+        let case = case.step(&reply(Direction::In, referral())).unwrap();
+        let case = case.step(&reply(Direction::In, referral())).unwrap();
+        assert_eq!((case.state, case.messages), (State::Sent, 3));
+        for (direction, id) in [
+            (Direction::Out, referral()),
+            (Direction::In, MessageId::new([8; 16])),
+        ] {
+            let refused = case.clone().step(&reply(direction, id));
+            assert_eq!(refused, Err(Illegal::LiaisonReply));
+        }
+    }
+
     /// CAS-05.
     #[test]
     fn a_case_does_not_overflow() {
@@ -327,6 +372,7 @@ mod tests {
             (Illegal::Counterpart, "CAS-03"),
             (Illegal::Acknowledgement, "CAS-04"),
             (Illegal::Full, "CAS-05"),
+            (Illegal::LiaisonReply, "CAS-06"),
         ] {
             assert!(error.to_string().starts_with(check));
         }

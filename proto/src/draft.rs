@@ -10,6 +10,8 @@
 
 mod facts;
 mod minimise;
+mod origin;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +25,8 @@ use crate::manifest::{Facts, Manifest, Versions};
 use crate::vocabulary::{ConsentState, Handling, LegalBasis, OverrideGround, Part, Purpose};
 
 pub(crate) use facts::FieldFacts;
+pub use origin::no_origin_conflict;
+pub(crate) use rules::request_fits;
 
 /// What the officer says of a disclosure, besides the form.
 #[derive(Debug, Clone)]
@@ -42,7 +46,7 @@ pub struct Request {
     /// The person is represented for this purpose.
     pub represented: bool,
     /// No recipient is in a State that the person needs protection from. The officer's client has
-    /// compared citizenship, claim and risk; none of the three leaves for it.
+    /// compared citizenship, claim and risk ([`no_origin_conflict`]); none of the three leaves for it.
     pub no_origin_conflict: bool,
     /// No recipient is a party implicated in the case.
     pub no_implicated_party: bool,
@@ -87,6 +91,21 @@ pub enum DraftError {
         "MIN-03: the override ground of the request differs from `cns.override_ground`: make them the same"
     )]
     OverrideDiffers,
+    /// MIN-08: a referral to child protection that does not say whether the carers know of it.
+    #[error(
+        "MIN-08: say whether those who care for the child were told (`fam.carer_informed`) or why not (`fam.carer_not_informed_reason`)"
+    )]
+    Carers,
+    /// MIN-09: a request to another State without a type, or with one that the purpose does not fit.
+    #[error(
+        "MIN-09: `request.type` is missing, or does not fit the purpose: see proto/spec/catalogue.md, Requests to another State"
+    )]
+    RequestType,
+    /// MIN-10: a reply to another State that does not say what came of the request.
+    #[error(
+        "MIN-10: say in `result.stage` whether this is `interim` or `final`; a final reply states its `result.result`"
+    )]
+    Result,
     /// FORM-01: too large once minimised.
     #[error(transparent)]
     Form(#[from] FormError),
@@ -238,7 +257,7 @@ impl Draft {
     /// Derives the facts of the disclosure from the form and the request.
     ///
     /// # Errors
-    /// MIN-01 to MIN-03.
+    /// MIN-01 to MIN-03, MIN-08 to MIN-10.
     pub fn new(form: Form, request: Request) -> Result<Self, DraftError> {
         if request.legal_bases.is_empty() || request.legal_bases.len() > limit::MANIFEST_BASES {
             return Err(DraftError::Bases {
@@ -254,6 +273,7 @@ impl Draft {
         if !request.no_implicated_party {
             return Err(DraftError::ImplicatedParty);
         }
+        rules::check(&form, request.purpose)?;
         let facts = facts::facts(&form, &request)?;
         Ok(Self {
             form,
@@ -345,5 +365,7 @@ impl Draft {
     }
 }
 
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod tests;

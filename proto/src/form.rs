@@ -117,6 +117,9 @@ pub enum FormError {
         /// The kind.
         kind: Kind,
     },
+    /// FORM-12: the text names another kind than is read, or none that exists.
+    #[error("FORM-12: `kind` is not the code of a kind that fits here, such as `M01/CHILD`")]
+    Kind,
     /// A wrong build.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -192,11 +195,23 @@ impl Form {
     /// An empty text or object is the same as none.
     ///
     /// # Errors
-    /// FORM-01 to FORM-10.
+    /// FORM-01 to FORM-10, FORM-12.
     pub fn from_json(kind: Kind, text: &str) -> Result<Self, FormError> {
-        let mut builder = FormBuilder::new(kind)?;
-        json::read(&mut builder, text)?;
-        Ok(builder.build())
+        json::read(text, |named| match named {
+            Some(code) if code != kind.code() => None,
+            _ => Some(kind),
+        })
+    }
+
+    /// The same, of the kind that the text names; of `unnamed` where it names none.
+    ///
+    /// # Errors
+    /// FORM-01 to FORM-10, FORM-12.
+    pub fn from_named_json(text: &str, unnamed: Kind) -> Result<Self, FormError> {
+        json::read(text, |named| match named {
+            Some(code) => code.parse().ok(),
+            None => Some(unnamed),
+        })
     }
 
     /// From a payload. Only the one encoding that [`Form::to_bytes`] gives is accepted.
@@ -237,9 +252,18 @@ impl Form {
         Zeroizing::new(self.message.encode_to_vec())
     }
 
-    /// JSON text as [`Form::from_json`] reads it, for display.
+    /// JSON text as [`Form::from_named_json`] reads it, for display.
     #[must_use]
     pub fn to_json(&self) -> Zeroizing<String> {
+        let fields = self.fields_to_json();
+        let Some(rest) = fields.strip_prefix('{') else {
+            return fields;
+        };
+        let comma = if rest.trim() == "}" { "\n" } else { "," };
+        Zeroizing::new(format!("{{\n  \"kind\": \"{}\"{comma}{rest}", self.kind()))
+    }
+
+    fn fields_to_json(&self) -> Zeroizing<String> {
         let mut out = Vec::with_capacity(4096);
         let options = SerializeOptions::new().use_proto_field_name(true);
         let mut serializer = serde_json::Serializer::pretty(&mut out);

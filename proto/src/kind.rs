@@ -21,6 +21,12 @@ pub enum Kind {
     ReportUnderstated,
     /// A desk's report: the body does not open, or does not verify.
     ReportUnreadable,
+    /// Referral to the child protection authority.
+    ReferralChild,
+    /// Request of a liaison office to its counterpart in another State.
+    LiaisonRequest,
+    /// What came of such a request.
+    LiaisonReply,
 }
 
 /// What a message is to its case.
@@ -80,9 +86,165 @@ const NRM_CEILING: &[Part] = &[
     Part::ExpNotify,
     Part::ExpRest,
     Part::NarRef,
+    Part::OffSign,
     Part::OffCompelled,
     Part::Ned,
 ];
+
+/// What child protection may be sent at most: DOMAIN a.1 (M01, subtype CHILD), the minimum set that
+/// PROP-12 makes a duty, and what DOMAIN b and PROP-05 let it see besides (health in summary, risk of
+/// self-harm, an indicator that is a sign of an offence, needs).
+const CHILD_CEILING: &[Part] = &[
+    Part::Env,
+    Part::Pro,
+    Part::IdnGender,
+    Part::IdnRest,
+    Part::Age,
+    Part::Com,
+    Part::Saf,
+    Part::LocArea,
+    Part::FamCount,
+    Part::FamRest,
+    Part::Edu,
+    Part::HltUrgent,
+    Part::HltRest,
+    Part::PsySelfHarm,
+    Part::CnsRest,
+    Part::Ind,
+    Part::RskPlan,
+    Part::RskRest,
+    Part::OffSign,
+    Part::Ned,
+];
+
+/// What crosses a border at most, whatever the type of request: no offence, no immigration status or
+/// citizenship, no account, no address, of health an urgent need alone (PROP-05, PROP-23; DOMAIN b).
+const LIAISON_CEILING: &[Part] = &[
+    Part::Env,
+    Part::Pro,
+    Part::IdnGender,
+    Part::IdnRest,
+    Part::Age,
+    Part::Doc,
+    Part::Com,
+    Part::Saf,
+    Part::LocArea,
+    Part::FamCount,
+    Part::FamContact,
+    Part::FamRest,
+    Part::Edu,
+    Part::HltUrgent,
+    Part::CnsRest,
+    Part::Ind,
+    Part::RskPlan,
+    Part::RskRest,
+    Part::Ned,
+];
+
+/// The same, and where a decision stands.
+const LIAISON_REPLY_CEILING: &[Part] = &[
+    Part::Env,
+    Part::Pro,
+    Part::IdnGender,
+    Part::IdnRest,
+    Part::Age,
+    Part::Doc,
+    Part::Com,
+    Part::Saf,
+    Part::LocArea,
+    Part::FamCount,
+    Part::FamContact,
+    Part::FamRest,
+    Part::Edu,
+    Part::HltUrgent,
+    Part::CnsRest,
+    Part::Ind,
+    Part::RskPlan,
+    Part::RskRest,
+    Part::Ned,
+    Part::DecStage,
+    Part::DecDates,
+];
+
+const REFERRAL_NRM: Row = Row {
+    wire: wire::Kind::ReferralNrm,
+    code: "M01/NRM",
+    title: "Referral to the National Referral Mechanism",
+    message: "waypost.v1.NrmReferral",
+    ceiling: NRM_CEILING,
+    place: Place::Starts,
+    sender: Sender::ReferralSide,
+};
+
+const ACKNOWLEDGEMENT: Row = Row {
+    wire: wire::Kind::Acknowledgement,
+    code: "M03",
+    title: "Acknowledgement",
+    message: "waypost.v1.Acknowledgement",
+    ceiling: &[Part::Env, Part::Pro],
+    place: Place::Answers,
+    sender: Sender::RecipientSide,
+};
+
+const REPLY: Row = Row {
+    wire: wire::Kind::Reply,
+    code: "M10/REPLY",
+    title: "Reply",
+    message: "waypost.v1.Reply",
+    ceiling: &[Part::Env, Part::Pro],
+    place: Place::Answers,
+    sender: Sender::Either,
+};
+
+const REPORT_UNDERSTATED: Row = Row {
+    wire: wire::Kind::ReportUnderstated,
+    code: "REPORT/UNDERSTATED",
+    title: "Report of an understated message",
+    message: "waypost.v1.DeskReport",
+    ceiling: &[Part::Env],
+    place: Place::Answers,
+    sender: Sender::Either,
+};
+
+const REPORT_UNREADABLE: Row = Row {
+    wire: wire::Kind::ReportUnreadable,
+    code: "REPORT/UNREADABLE",
+    title: "Report of an unreadable message",
+    message: "waypost.v1.DeskReport",
+    ceiling: &[Part::Env],
+    place: Place::Answers,
+    sender: Sender::Either,
+};
+
+const REFERRAL_CHILD: Row = Row {
+    wire: wire::Kind::ReferralChild,
+    code: "M01/CHILD",
+    title: "Referral to child protection",
+    message: "waypost.v1.ChildReferral",
+    ceiling: CHILD_CEILING,
+    place: Place::Starts,
+    sender: Sender::ReferralSide,
+};
+
+const LIAISON_REQUEST: Row = Row {
+    wire: wire::Kind::LiaisonRequest,
+    code: "M26",
+    title: "Request to another State",
+    message: "waypost.v1.LiaisonRequest",
+    ceiling: LIAISON_CEILING,
+    place: Place::Starts,
+    sender: Sender::ReferralSide,
+};
+
+const LIAISON_REPLY: Row = Row {
+    wire: wire::Kind::LiaisonReply,
+    code: "M27",
+    title: "Reply to a request of another State",
+    message: "waypost.v1.LiaisonReply",
+    ceiling: LIAISON_REPLY_CEILING,
+    place: Place::Answers,
+    sender: Sender::RecipientSide,
+};
 
 impl Kind {
     /// Every kind.
@@ -92,56 +254,22 @@ impl Kind {
         Self::Reply,
         Self::ReportUnderstated,
         Self::ReportUnreadable,
+        Self::ReferralChild,
+        Self::LiaisonRequest,
+        Self::LiaisonReply,
     ];
 
     /// The table: one row a kind.
     const fn row(self) -> &'static Row {
         match self {
-            Self::ReferralNrm => &Row {
-                wire: wire::Kind::ReferralNrm,
-                code: "M01/NRM",
-                title: "Referral to the National Referral Mechanism",
-                message: "waypost.v1.NrmReferral",
-                ceiling: NRM_CEILING,
-                place: Place::Starts,
-                sender: Sender::ReferralSide,
-            },
-            Self::Acknowledgement => &Row {
-                wire: wire::Kind::Acknowledgement,
-                code: "M03",
-                title: "Acknowledgement",
-                message: "waypost.v1.Acknowledgement",
-                ceiling: &[Part::Env, Part::Pro],
-                place: Place::Answers,
-                sender: Sender::RecipientSide,
-            },
-            Self::Reply => &Row {
-                wire: wire::Kind::Reply,
-                code: "M10/REPLY",
-                title: "Reply",
-                message: "waypost.v1.Reply",
-                ceiling: &[Part::Env, Part::Pro],
-                place: Place::Answers,
-                sender: Sender::Either,
-            },
-            Self::ReportUnderstated => &Row {
-                wire: wire::Kind::ReportUnderstated,
-                code: "REPORT/UNDERSTATED",
-                title: "Report of an understated message",
-                message: "waypost.v1.DeskReport",
-                ceiling: &[Part::Env],
-                place: Place::Answers,
-                sender: Sender::Either,
-            },
-            Self::ReportUnreadable => &Row {
-                wire: wire::Kind::ReportUnreadable,
-                code: "REPORT/UNREADABLE",
-                title: "Report of an unreadable message",
-                message: "waypost.v1.DeskReport",
-                ceiling: &[Part::Env],
-                place: Place::Answers,
-                sender: Sender::Either,
-            },
+            Self::ReferralNrm => &REFERRAL_NRM,
+            Self::Acknowledgement => &ACKNOWLEDGEMENT,
+            Self::Reply => &REPLY,
+            Self::ReportUnderstated => &REPORT_UNDERSTATED,
+            Self::ReportUnreadable => &REPORT_UNREADABLE,
+            Self::ReferralChild => &REFERRAL_CHILD,
+            Self::LiaisonRequest => &LIAISON_REQUEST,
+            Self::LiaisonReply => &LIAISON_REPLY,
         }
     }
 
@@ -277,9 +405,29 @@ mod tests {
     }
 
     #[test]
-    fn only_a_referral_starts_a_case() {
+    fn what_crosses_a_border_is_no_offence_no_status_and_of_health_an_urgent_need_alone() {
+        for kind in [Kind::LiaisonRequest, Kind::LiaisonReply] {
+            let groups = [
+                "OFF.", "IMM.", "PSY.", "SEX.", "NAR.", "COP.", "HLT.rest", "PCH",
+            ];
+            for part in kind.ceiling() {
+                assert!(!groups.iter().any(|g| part.code().starts_with(g)), "{part}");
+            }
+        }
+        let reply = Kind::LiaisonReply.ceiling();
+        assert!(
+            Kind::LiaisonRequest
+                .ceiling()
+                .iter()
+                .all(|p| reply.contains(p))
+        );
+    }
+
+    #[test]
+    fn referrals_and_requests_to_another_state_start_a_case() {
+        let starts = [Kind::ReferralNrm, Kind::ReferralChild, Kind::LiaisonRequest];
         for kind in Kind::ALL {
-            assert_eq!(kind.opens_case(), *kind == Kind::ReferralNrm);
+            assert_eq!(kind.opens_case(), starts.contains(kind));
             assert_ne!(kind.opens_case(), kind.answers());
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::catalogue::Catalogue;
-use crate::draft::FieldFacts;
+use crate::draft::{FieldFacts, request_fits};
 use crate::form::{Form, FormError};
 use crate::kind::Kind;
 use crate::manifest::{Facts, Manifest};
@@ -200,6 +200,9 @@ fn facts(form: &Form, declared: &Facts) -> Result<(), Fault> {
             Ok(())
         }
     };
+    if form.kind() == Kind::LiaisonRequest && holds(Part::Env) {
+        differs("purpose", !request_fits(form, declared.purpose))?;
+    }
     if holds(Part::Age) {
         differs("minor_status", declared.minor_status != found.minor_status)?;
     }

@@ -141,6 +141,8 @@ vocabulary!(
         NarText = "NAR.text",
         /// Exploiters and linked persons.
         Xpl = "XPL",
+        /// Told by an indicator of an act that the person may have been made to do.
+        OffSign = "OFF.sign",
         /// The compelled act.
         OffCompelled = "OFF.compelled",
         /// Other alleged or recorded offences of the victim.

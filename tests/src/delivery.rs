@@ -7,7 +7,7 @@ use waypost_proto::wire::{Outcome, log_entry::Event};
 use crate::ledger::{self, Ledger};
 use crate::letter::Letter;
 use crate::officer::Officer;
-use crate::scheme::{AUTHORITY, NGO, Scheme};
+use crate::scheme::{AUTHORITY, CHILD_PROTECTION, NGO, SCHOOL, Scheme};
 
 #[tokio::test]
 async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_prove_it() {
@@ -74,4 +74,35 @@ async fn a_referral_is_fetched_opened_acknowledged_and_answered_and_both_logs_pr
         ours.story(&acknowledgement.id),
         ["received", "fetched", "opened"]
     );
+}
+
+#[tokio::test]
+async fn a_pupil_made_to_carry_drugs_is_told_of_to_child_protection_and_the_offence_is_not() {
+    let scheme = Scheme::running(Suite::Classical, &[SCHOOL, CHILD_PROTECTION])
+        .await
+        .unwrap();
+    let [school, authority] = &scheme.agencies[..] else {
+        unreachable!()
+    };
+    let mut sender = Officer::of(&scheme, school).await.unwrap();
+    let mut recipient = Officer::of(&scheme, authority).await.unwrap();
+    let referral = Letter::referral_of_pupil().unwrap();
+    sender.deliver(&authority.id, &referral).await.unwrap();
+
+    let (header, truthful) = recipient.receive(&referral.id).await.unwrap();
+    assert_eq!(header.kind, Kind::ReferralChild);
+    let form = truthful.form();
+    assert!(form.texts("ind.codes").contains(&"IND-PHY-06"));
+    for taken_out in ["off.convictions", "off.charge_status", "nar.account_text"] {
+        assert_eq!(form.text(taken_out), None, "{taken_out}");
+    }
+    assert!(!form.texts("rsk.risk_codes").contains(&"RISK-11"));
+
+    let acknowledgement = Letter::acknowledgement(&header).unwrap();
+    recipient
+        .deliver(&school.id, &acknowledgement)
+        .await
+        .unwrap();
+    let (answer, _) = sender.receive(&acknowledgement.id).await.unwrap();
+    assert_eq!(answer.in_reply_to, Some(referral.id));
 }

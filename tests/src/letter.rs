@@ -112,6 +112,18 @@ impl Letter {
         })
     }
 
+    /// A school's referral of an invented pupil to child protection, with more in it than may go.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn referral_of_pupil() -> Result<Self> {
+        Ok(Self {
+            kind: Kind::ReferralChild,
+            form: include_str!("../../fixtures/school/found-with-drugs.json").to_owned(),
+            ..Self::referral()?
+        })
+    }
+
     /// The acknowledgement of a referral.
     ///
     /// # Errors
@@ -194,7 +206,10 @@ impl Ends {
     /// When the form is refused.
     pub fn minimise(&self, letter: &Letter) -> Result<Minimised> {
         let request = Request {
-            purpose: Purpose::Ident,
+            purpose: match letter.kind {
+                Kind::ReferralChild => Purpose::Child,
+                _ => Purpose::Ident,
+            },
             legal_bases: BTreeSet::from([LegalBasis::Lb6e, LegalBasis::Lb9g, LegalBasis::Lb10]),
             handling: Handling::H0,
             retention_days: 365,

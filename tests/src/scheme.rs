@@ -46,6 +46,16 @@ pub const AUTHORITY: Wanted = Wanted {
     id: "gb.example.nrm-authority",
     role: Role::NrmCa,
 };
+/// A school.
+pub const SCHOOL: Wanted = Wanted {
+    id: "gb.example.school",
+    role: Role::Dsl,
+};
+/// Child protection.
+pub const CHILD_PROTECTION: Wanted = Wanted {
+    id: "gb.example.child-protection",
+    role: Role::Cpa,
+};
 /// A second authority, so that a sender has two counterparts.
 pub const OTHER_AUTHORITY: Wanted = Wanted {
     id: "gb.example.nrm-authority-north",

@@ -128,7 +128,8 @@ pub struct Refer {
     /// To whom
     #[arg(long, value_name = "AGENCY[/DESK]")]
     pub to: Destination,
-    /// The form; `-` reads it from standard input
+    /// The form; `-` reads it from standard input. Its `kind` says what is sent: M01/NRM (the
+    /// default), M01/CHILD, M26
     #[arg(long, value_name = "FILE")]
     pub form: PathBuf,
     /// The form's format
@@ -188,8 +189,17 @@ pub struct Reply {
     #[arg(value_name = "ID")]
     pub message: IdStart,
     /// The file with the text; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
-    pub text_file: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "form")]
+    pub text_file: Option<PathBuf>,
+    /// A form instead of a text: what came of a request of another State (`M27`)
+    #[arg(long, value_name = "FILE", conflicts_with = "text_file")]
+    pub form: Option<PathBuf>,
+    /// Legal basis of the form [default: those of the request]
+    #[arg(long, value_delimiter = ',', requires = "form")]
+    pub basis: Vec<LegalBasis>,
+    /// Send the form without asking
+    #[arg(long, requires = "form")]
+    pub yes: bool,
 }
 
 /// `case ..`.

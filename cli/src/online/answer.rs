@@ -1,7 +1,10 @@
 //! `ack`, `reply`, and a desk's reports: messages that answer one of a case.
 
+use std::path::Path;
+
+use anstream::adapter::strip_str;
 use serde::Serialize;
-use waypost_proto::draft::{Draft, Reason, Request};
+use waypost_proto::draft::{Draft, Minimisation, Reason, Request, no_origin_conflict};
 use waypost_proto::envelope::Addressing;
 use waypost_proto::form::{Form, FormBuilder, FormError};
 use waypost_proto::kind::Kind;
@@ -12,11 +15,11 @@ use super::cases;
 use super::chain;
 use super::input;
 use super::mail::{self, Direction, Item};
-use super::policy;
-use super::refer::{both_rules, unfit};
+use super::policy::{self, Selection};
+use super::refer::{ABROAD, WORD, both_rules, unfit};
 use super::send::{self, Ends, Sent};
 use super::session::Session;
-use crate::args::{IdStart, Reply};
+use crate::args::{FormFormat, IdStart, Reply};
 use crate::context::Context;
 use crate::output::{Failure, Output, Page, Report};
 
@@ -36,7 +39,13 @@ struct Acknowledged {
 struct Replied {
     kind: &'static str,
     answers: String,
-    sent: Sent,
+    #[serde(flatten)]
+    selection: Option<Selection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<Sent>,
+    /// The selection was shown before it was confirmed.
+    #[serde(skip)]
+    shown: bool,
 }
 
 impl Report for Acknowledged {
@@ -52,9 +61,14 @@ impl Report for Replied {
     const COMMAND: &'static str = "reply";
 
     fn page(&self, page: &mut Page) {
-        page.good("sent: your agency's node holds it durably and delivers it; this is proved");
-        self.sent.page(page);
-        page.next_steps(&[format!("waypost case show {}", self.sent.case)]);
+        if let Some(selection) = self.selection.as_ref().filter(|_| !self.shown) {
+            selection.page(page);
+        }
+        if let Some(sent) = &self.sent {
+            page.good("sent: your agency's node holds it durably and delivers it; this is proved");
+            sent.page(page);
+            page.next_steps(&[format!("waypost case show {}", sent.case)]);
+        }
     }
 }
 
@@ -87,9 +101,73 @@ pub(crate) async fn acknowledge(wanted: &IdStart, context: &Context) -> Result<O
     }))
 }
 
-/// `reply ID --text-file FILE`.
+/// `reply ID`, with a text or a form.
 pub(crate) async fn reply(wanted: &Reply, context: &Context) -> Result<Output, Failure> {
-    let text = input::text(&wanted.text_file, TEXT_BYTES)?;
+    match (&wanted.text_file, &wanted.form) {
+        (Some(path), _) => reply_with_text(wanted, path, context).await,
+        (None, Some(path)) => reply_with_form(wanted, path, context).await,
+        (None, None) => Err(Failure::invalid("a reply is a text or a form")
+            .next("waypost reply ID --text-file FILE")),
+    }
+}
+
+/// `reply ID --form FILE`: what came of a request of another State, as far as both bundles allow.
+async fn reply_with_form(
+    wanted: &Reply,
+    path: &Path,
+    context: &Context,
+) -> Result<Output, Failure> {
+    let form = input::referral(path, FormFormat::Waypost)?.form;
+    let mut session = Session::open(context).await?;
+    let items = mail::list(&mut session.client, None).await?;
+    let item = mail::find(&items, wanted.message.as_str())?;
+    let asked = item.direction == Direction::In && item.header.kind == Kind::LiaisonRequest;
+    if !asked || form.kind() != Kind::LiaisonReply {
+        return Err(Failure::invalid(
+            "a form of the kind `M27` answers a request of another State (`M26`) that came in",
+        )
+        .because("nothing was sent")
+        .next("to answer another message: `waypost reply ID --text-file FILE`"));
+    }
+    let (from, to) = (item.own_desk(), item.counterpart());
+    let mut request = request(item);
+    request.no_origin_conflict =
+        no_origin_conflict(&form, from.agency.country(), to.agency.country());
+    if !wanted.basis.is_empty() {
+        request.legal_bases = wanted.basis.iter().copied().collect();
+    }
+    let mut replied = Replied {
+        kind: Kind::LiaisonReply.code(),
+        answers: item.id().to_string(),
+        selection: None,
+        sent: None,
+        shown: false,
+    };
+    let agree = |minimisation: &Minimisation| {
+        replied.selection = Some(Selection::of(minimisation));
+        if wanted.yes {
+            return Ok(());
+        }
+        let question = format!(
+            "{}\nSend this to {to}? By sending you also say that nobody there is implicated in the case{ABROAD}.",
+            strip_str(Output::of(&replied).text())
+        );
+        replied.shown = true;
+        context.confirm(&question, WORD, "--yes")
+    };
+    let own_form = |_: &Party, _: &str| Ok(form);
+    let sent = send_answer(&mut session, &items, item, request, own_form, agree).await?;
+    replied.sent = Some(sent);
+    Ok(Output::of(&replied))
+}
+
+/// `reply ID --text-file FILE`.
+async fn reply_with_text(
+    wanted: &Reply,
+    path: &Path,
+    context: &Context,
+) -> Result<Output, Failure> {
+    let text = input::text(path, TEXT_BYTES)?;
     let text = text.trim();
     if text.is_empty() {
         return Err(Failure::invalid("the text is empty").because("nothing was sent"));
@@ -109,7 +187,9 @@ pub(crate) async fn reply(wanted: &Reply, context: &Context) -> Result<Output, F
     Ok(Output::of(&Replied {
         kind: Kind::Reply.code(),
         answers: item.id().to_string(),
-        sent,
+        selection: None,
+        sent: Some(sent),
+        shown: false,
     }))
 }
 
@@ -121,12 +201,26 @@ fn professionals(kind: Kind, own: &Party, title: &str) -> Result<FormBuilder, Fo
     Ok(builder)
 }
 
-/// Makes, minimises, seals and submits an answer to `item`, back to the desk at the other end.
+/// Makes, seals and submits an answer to `item` that says nothing about the person: all of it may go,
+/// or none of it does.
 pub(crate) async fn answer(
     session: &mut Session<'_>,
     items: &[Item],
     item: &Item,
     form: impl FnOnce(&Party, &str) -> Result<Form, FormError>,
+) -> Result<Sent, Failure> {
+    send_answer(session, items, item, request(item), form, all_may_go).await
+}
+
+/// Makes, minimises, seals and submits an answer to `item`, back to the desk at the other end, once
+/// `agree` has seen what is taken out.
+async fn send_answer(
+    session: &mut Session<'_>,
+    items: &[Item],
+    item: &Item,
+    request: Request,
+    form: impl FnOnce(&Party, &str) -> Result<Form, FormError>,
+    agree: impl FnOnce(&Minimisation) -> Result<(), Failure>,
 ) -> Result<Sent, Failure> {
     let agency = session.agency.clone();
     let own = chain::look_up(session, &agency).await?;
@@ -149,26 +243,11 @@ pub(crate) async fn answer(
         policy::recipient(&theirs.party, &to.desk, &from.agency)?,
         policy::sender(&own.party, &from.desk)?,
     );
-    let draft = Draft::new(form, request(item)).map_err(|e| unfit(&e))?;
+    let draft = Draft::new(form, request).map_err(|e| unfit(&e))?;
     let minimisation = draft
         .minimise(&judge, rules.versions()?)
         .map_err(|e| unfit(&e))?;
-    if !minimisation.withheld.is_empty() {
-        let rules: Vec<String> = minimisation
-            .withheld
-            .iter()
-            .map(|w| match &w.reason {
-                Reason::Forbidden { rule, .. } => format!("{}: rule `{rule}`", w.label),
-                _ => format!("{}: no rule permits it", w.label),
-            })
-            .collect();
-        return Err(
-            Failure::denied("the rules do not let this answer go to this desk")
-                .because(rules.join("; "))
-                .because("nothing was sent")
-                .next("telephone the other agency; see `waypost policy explain`"),
-        );
-    }
+    agree(&minimisation)?;
     let addressing = Addressing {
         message_id: send::new_message()?,
         case_id: item.header.case_id,
@@ -185,6 +264,22 @@ pub(crate) async fn answer(
         suite: theirs.head.suite(),
     };
     send::seal_and_submit(session, &minimisation.minimised, addressing, ends, None).await
+}
+
+fn all_may_go(minimisation: &Minimisation) -> Result<(), Failure> {
+    if minimisation.withheld.is_empty() {
+        return Ok(());
+    }
+    let rules = minimisation.withheld.iter().map(|w| match &w.reason {
+        Reason::Forbidden { rule, .. } => format!("{}: rule `{rule}`", w.label),
+        _ => format!("{}: no rule permits it", w.label),
+    });
+    Err(
+        Failure::denied("the rules do not let this answer go to this desk")
+            .because(rules.collect::<Vec<_>>().join("; "))
+            .because("nothing was sent")
+            .next("telephone the other agency; see `waypost policy explain`"),
+    )
 }
 
 /// How many messages of the item's case this side holds.

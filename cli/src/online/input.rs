@@ -72,7 +72,7 @@ pub(crate) fn referral(path: &Path, format: FormFormat) -> Result<Draft, Failure
     };
     match format {
         FormFormat::Waypost => Ok(Draft {
-            form: Form::from_json(Kind::ReferralNrm, &text).map_err(|e| invalid(&e))?,
+            form: Form::from_named_json(&text, Kind::ReferralNrm).map_err(|e| invalid(&e))?,
             not_carried: Vec::new(),
         }),
         FormFormat::UkNrm => {
@@ -106,6 +106,13 @@ mod tests {
         let draft = referral(file.path(), FormFormat::Waypost).unwrap();
         assert_eq!(draft.form.text("age.minor_status"), Some("child"));
         assert!(draft.not_carried.is_empty());
+    }
+
+    #[test]
+    fn a_form_says_itself_of_which_kind_it_is() {
+        let file = file(r#"{"kind": "M01/CHILD", "age": {"minor_status": "child"}}"#);
+        let draft = referral(file.path(), FormFormat::Waypost).unwrap();
+        assert_eq!(draft.form.kind(), Kind::ReferralChild);
     }
 
     #[test]

@@ -391,6 +391,11 @@ fn next_steps(items: &[Item], item: &Item) -> Vec<String> {
             "waypost ack {id}: the sender sees that a person has it in hand"
         ));
     }
+    if item.header.kind == Kind::LiaisonRequest {
+        steps.push(format!(
+            "waypost reply {id} --form FILE: what came of it (`M27`)"
+        ));
+    }
     steps.push(format!("waypost reply {id} --text-file FILE"));
     steps
 }

@@ -167,7 +167,11 @@ impl Selection {
     /// Of a minimisation.
     pub(crate) fn of(minimisation: &Minimisation) -> Self {
         Self {
-            shared: minimisation.shared.iter().map(going).collect(),
+            shared: {
+                let kind = minimisation.minimised.kind();
+                let shared = minimisation.shared.iter();
+                shared.map(|s| going(kind, s)).collect()
+            },
             withheld: minimisation.withheld.iter().map(staying).collect(),
         }
     }
@@ -258,7 +262,9 @@ fn words(name: &str, code: Option<&str>) -> String {
 
 /// Parts whose text fields invite sentences about the person, rather than names and addresses.
 const SENTENCES: &[Part] = &[
+    Part::FamContact,
     Part::FamRest,
+    Part::Edu,
     Part::HltUrgent,
     Part::HltRest,
     Part::OffCompelled,
@@ -271,22 +277,20 @@ const SENTENCES: &[Part] = &[
     Part::Ned,
 ];
 
-/// Whether the referral's field at `path` may hold sentences.
-fn is_free_text(path: &str) -> bool {
-    let fields = Catalogue::current()
-        .ok()
-        .and_then(|c| c.form(Kind::ReferralNrm).ok());
+/// Whether the field at `path` of a form may hold sentences.
+fn is_free_text(kind: Kind, path: &str) -> bool {
+    let fields = Catalogue::current().ok().and_then(|c| c.form(kind).ok());
     fields.and_then(|f| f.field(path)).is_some_and(|field| {
         matches!(field.shape(), Shape::Text { .. }) && SENTENCES.contains(&field.part())
     })
 }
 
-fn going(shared: &Shared) -> Going {
+fn going(kind: Kind, shared: &Shared) -> Going {
     Going {
         path: shared.path,
         label: shared.label,
         part: shared.part.code(),
-        free_text: is_free_text(shared.path),
+        free_text: is_free_text(kind, shared.path),
         rules: shared.rules.clone(),
         code: shared.code.clone(),
     }

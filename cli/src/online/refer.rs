@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use anstream::adapter::strip_str;
 use serde::Serialize;
 use waypost_policies::{RecipientDesk, SenderFacts};
-use waypost_proto::draft::{Draft, DraftError, Minimisation, Request};
+use waypost_proto::draft::{Draft, DraftError, Minimisation, Request, no_origin_conflict};
 use waypost_proto::envelope::Addressing;
+use waypost_proto::form::Form;
 use waypost_proto::id::{DeskAddress, DeskName};
 use waypost_proto::kind::Kind;
 use waypost_proto::roster::{Desk, VerifiedRoster};
@@ -22,10 +23,20 @@ use crate::context::Context;
 use crate::home::HomeFile;
 use crate::output::{Failure, Output, Page, Report, Status};
 
-/// The role that a referral to the National Referral Mechanism is for.
-const ROLE: Role = Role::NrmCa;
+/// The role of the desk that a message which starts a case is for.
+const fn role_for(kind: Kind) -> Role {
+    match kind {
+        Kind::ReferralChild => Role::Cpa,
+        Kind::LiaisonRequest => Role::Liai,
+        _ => Role::NrmCa,
+    }
+}
+
 /// The word that sends it.
-const WORD: &str = "send";
+pub(crate) const WORD: &str = "send";
+/// What an officer says besides, of whatever crosses a border (Hague 1996 Art 37).
+pub(crate) const ABROAD: &str =
+    ", and that it puts neither the person nor a relative in danger in that State";
 
 /// A referral as decided, and as sent.
 #[derive(Debug, Serialize)]
@@ -35,6 +46,8 @@ struct Referral {
     to: String,
     recipient: String,
     kind: &'static str,
+    #[serde(skip)]
+    title: &'static str,
     purpose: &'static str,
     /// Decided by the rosters of now; else by the installed directory alone.
     live: bool,
@@ -91,7 +104,7 @@ impl Report for Referral {
 
 impl Referral {
     fn decided(&self, page: &mut Page) {
-        page.heading("Referral");
+        page.heading(self.title);
         page.field("from", &self.from);
         page.field("to", &format_args!("{} ({})", self.to, self.recipient));
         page.field("for", &self.purpose);
@@ -119,16 +132,30 @@ struct Route {
     rules: BothRules,
 }
 
+impl Route {
+    fn is_abroad(&self) -> bool {
+        self.from.agency.country() != self.to.agency.country()
+    }
+}
+
 /// Runs the command.
 pub(crate) async fn run(wanted: Refer, context: &Context) -> Result<Output, Failure> {
     let given = input::referral(&wanted.form, wanted.format)?;
+    let kind = given.form.kind();
+    if !kind.opens_case() {
+        return Err(
+            Failure::invalid(format!("a form of the kind `{kind}` answers a message"))
+                .because("nothing was sent")
+                .next("waypost reply ID --form FILE"),
+        );
+    }
     if wanted.dry_run {
         return dry_run(&wanted, given, context).await;
     }
     let mut session = Session::open(context).await?;
     let own = chain::look_up(&mut session, &own_agency(context)?).await?;
     let theirs = chain::look_up(&mut session, &wanted.to.agency).await?;
-    let route = live(&mut session, &wanted, &own, &theirs).await?;
+    let route = live(&mut session, &wanted, kind, &own, &theirs).await?;
     let (minimisation, not_carried) = decide(&wanted, given, &route)?;
     let mut referral = referral(&wanted, &route, true, &minimisation, not_carried);
     if !referral.selection.says_something() {
@@ -137,9 +164,10 @@ pub(crate) async fn run(wanted: Refer, context: &Context) -> Result<Output, Fail
     }
     if !wanted.yes {
         let question = format!(
-            "{}\nSend this to {}? By sending you also say that nobody there is implicated in the case.",
+            "{}\nSend this to {}? By sending you also say that nobody there is implicated in the case{}.",
             strip_str(Output::of(&referral).text()),
-            route.to
+            route.to,
+            if route.is_abroad() { ABROAD } else { "" }
         );
         context.confirm(&question, WORD, "--yes")?;
         referral.shown = true;
@@ -176,15 +204,16 @@ fn nothing_may_go() -> Failure {
 
 /// Decides without sending: with the rosters of now if the node answers.
 async fn dry_run(wanted: &Refer, given: Given, context: &Context) -> Result<Output, Failure> {
+    let kind = given.form.kind();
     let (route, live) = match Session::open(context).await {
         Ok(mut session) => {
             let own = chain::look_up(&mut session, &own_agency(context)?).await?;
             let theirs = chain::look_up(&mut session, &wanted.to.agency).await?;
-            (live(&mut session, wanted, &own, &theirs).await?, true)
+            (live(&mut session, wanted, kind, &own, &theirs).await?, true)
         }
         Err(failure) => {
             context.note(&format!("The node could not be asked: {failure}"));
-            (offline(wanted, context)?, false)
+            (offline(wanted, kind, context)?, false)
         }
     };
     let (minimisation, not_carried) = decide(wanted, given, &route)?;
@@ -196,6 +225,7 @@ async fn dry_run(wanted: &Refer, given: Given, context: &Context) -> Result<Outp
 async fn live(
     session: &mut Session<'_>,
     wanted: &Refer,
+    kind: Kind,
     own: &Counterpart,
     theirs: &Counterpart,
 ) -> Result<Route, Failure> {
@@ -206,7 +236,7 @@ async fn live(
     };
     send::check_officer(session, &own.party, &from)?;
     let desks = &theirs.party.roster().roster().desks;
-    let desk = choose_desk(desks, &wanted.to)?;
+    let desk = choose_desk(desks, &wanted.to, role_for(kind))?;
     Ok(Route {
         sender: policy::sender(&own.party, &from.desk)?,
         recipient: policy::recipient(&theirs.party, &desk, &from.agency)?,
@@ -246,14 +276,14 @@ pub(crate) async fn both_rules(
 
 /// The route by what is installed: the recipient's role from the directory, no attestation of its
 /// desk, the own bundle for both.
-fn offline(wanted: &Refer, context: &Context) -> Result<Route, Failure> {
+fn offline(wanted: &Refer, kind: Kind, context: &Context) -> Result<Route, Failure> {
     let settings = context.home.agency()?;
     let directory = context.directory()?;
     let record = session::record(&directory, &wanted.to.agency)?;
     let own = session::record(&directory, &settings.agency)?;
     let desk = wanted.desk.clone().unwrap_or(settings.desk);
     let role = match record.roles.iter().next() {
-        _ if record.roles.contains(&ROLE) => ROLE,
+        _ if record.roles.contains(&role_for(kind)) => role_for(kind),
         Some(role) => *role,
         None => {
             return Err(
@@ -302,7 +332,11 @@ fn offline(wanted: &Refer, context: &Context) -> Result<Route, Failure> {
 }
 
 /// The desk that was named, or the only one whose role fits.
-fn choose_desk(desks: &BTreeMap<DeskName, Desk>, to: &Destination) -> Result<DeskName, Failure> {
+fn choose_desk(
+    desks: &BTreeMap<DeskName, Desk>,
+    to: &Destination,
+    role: Role,
+) -> Result<DeskName, Failure> {
     let names = |fits: &dyn Fn(&Desk) -> bool| -> Vec<String> {
         let desks = desks.iter().filter(|(_, d)| fits(d));
         desks
@@ -319,25 +353,25 @@ fn choose_desk(desks: &BTreeMap<DeskName, Desk>, to: &Destination) -> Result<Des
                 .next(format!("waypost refer --to {agency}/DESK ..")))
         };
     }
-    let mut fitting = desks.iter().filter(|(_, d)| d.role == ROLE);
+    let mut fitting = desks.iter().filter(|(_, d)| d.role == role);
     match (fitting.next(), fitting.next()) {
         (Some((desk, _)), None) => Ok(desk.clone()),
         (None, _) => Err(Failure::invalid(format!(
-            "no desk of `{agency}` has the role {ROLE} that decides on such a referral"
+            "no desk of `{agency}` has the role {role} that such a message is for"
         ))
         .because(format!("its desks are {}", names(&|_| true).join(", ")))
         .next("choose another agency, or name the desk: `--to AGENCY/DESK`")),
         (Some(_), Some(_)) => Err(Failure::invalid(format!(
-            "several desks of `{agency}` have the role {ROLE}"
+            "several desks of `{agency}` have the role {role}"
         ))
-        .because(names(&|d| d.role == ROLE).join(", "))
+        .because(names(&|d| d.role == role).join(", "))
         .next(format!("name one: `--to {agency}/DESK`"))),
     }
 }
 
 /// What the officer says of the disclosure, besides the form.
-fn request(wanted: &Refer, route: &Route) -> Request {
-    let domestic = route.from.agency.country() == route.to.agency.country();
+fn request(wanted: &Refer, form: &Form, route: &Route) -> Request {
+    let (from, to) = (route.from.agency.country(), route.to.agency.country());
     let jurisdiction = route.jurisdiction.chars();
     let plain: String = jurisdiction
         .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
@@ -350,12 +384,15 @@ fn request(wanted: &Refer, route: &Route) -> Request {
         transfer_basis: wanted.transfer_basis,
         override_ground: wanted.override_ground,
         represented: wanted.represented,
-        // A State is not compared with what the form says of citizenship or claims: texts differ.
-        // So a recipient that acts for another State is taken for one in conflict.
-        no_origin_conflict: domestic && route.recipient.role != Role::Emb,
+        // A consulate acts for a State that may be the person's.
+        no_origin_conflict: no_origin_conflict(form, from, to) && route.recipient.role != Role::Emb,
         // Confirmed by the officer before it is sent.
         no_implicated_party: true,
-        profile: format!("{plain}-NRM"),
+        profile: match form.kind() {
+            Kind::LiaisonRequest => "HCCH96".to_owned(),
+            Kind::ReferralChild => format!("{plain}-CHILD"),
+            _ => format!("{plain}-NRM"),
+        },
     }
 }
 
@@ -367,7 +404,8 @@ fn decide(
     let judge = route
         .rules
         .judge(route.recipient.clone(), route.sender.clone());
-    let draft = Draft::new(given.form, request(wanted, route)).map_err(|e| unfit(&e))?;
+    let request = request(wanted, &given.form, route);
+    let draft = Draft::new(given.form, request).map_err(|e| unfit(&e))?;
     let minimisation = draft
         .minimise(&judge, route.rules.versions()?)
         .map_err(|e| unfit(&e))?;
@@ -397,7 +435,8 @@ fn referral(
         from: route.from.to_string(),
         to: route.to.to_string(),
         recipient: route.name.clone(),
-        kind: Kind::ReferralNrm.code(),
+        kind: minimisation.minimised.kind().code(),
+        title: minimisation.minimised.kind().title(),
         purpose: wanted.purpose.code(),
         live,
         selection: Selection::of(minimisation),
@@ -452,7 +491,7 @@ mod tests {
     }
 
     fn choose(roles: &[(&str, Role)], to: &str) -> Result<String, String> {
-        let chosen = choose_desk(&desks(roles), &to.parse().unwrap());
+        let chosen = choose_desk(&desks(roles), &to.parse().unwrap(), Role::NrmCa);
         chosen.map(|d| d.to_string()).map_err(|f| f.to_string())
     }
 
@@ -460,6 +499,13 @@ mod tests {
     fn without_a_name_the_only_desk_whose_role_fits_is_chosen() {
         let roles = [("intake", Role::Lass), ("nrm", Role::NrmCa)];
         assert_eq!(choose(&roles, "gb.authority").unwrap(), "nrm");
+    }
+
+    #[test]
+    fn each_kind_goes_to_the_role_that_it_is_for() {
+        assert_eq!(role_for(Kind::ReferralNrm), Role::NrmCa);
+        assert_eq!(role_for(Kind::ReferralChild), Role::Cpa);
+        assert_eq!(role_for(Kind::LiaisonRequest), Role::Liai);
     }
 
     #[test]

@@ -264,7 +264,9 @@ fn read_form(
             .next("correct the form, or say in which format it is: `--as waypost` or `--as uk-nrm`")
     };
     match format {
-        FormFormat::Waypost => Form::from_json(Kind::ReferralNrm, &text).map_err(|e| refused(&e)),
+        FormFormat::Waypost => {
+            Form::from_named_json(&text, Kind::ReferralNrm).map_err(|e| refused(&e))
+        }
         FormFormat::UkNrm => {
             let adapted = uk_nrm::read(&text).map_err(|e| refused(&e))?;
             not_carried.extend(adapted.not_carried);

@@ -57,6 +57,65 @@ fn every_theorem_holds_for_the_built_in_bundle() {
 }
 
 #[test]
+fn every_theorem_holds_for_the_bundle_of_another_state() {
+    let report = run(&Bundle::of_invented_state().unwrap());
+    assert!(report.holds(), "{report}");
+    assert_eq!(report.proofs.len(), THEOREMS.len());
+}
+
+#[test]
+fn a_bundle_that_asks_a_parent_before_child_protection_is_told_is_refuted_in_words() {
+    let report = run_only(
+        &built_in_and(
+            r#"@id("parents-first") @source("test") @basis("LB-6E") @advice("none")
+           forbid (principal, action == Waypost::Action::"P-CHILD", resource)
+           when { context.manifest.consent == Waypost::ConsentState::"refused" };"#,
+        ),
+        |t| t.id == "FLOOR-04",
+    );
+    let text = &refuted(&report)["FLOOR-04"];
+    assert!(
+        text.contains("the desk with role `CPA` does not receive"),
+        "{text}"
+    );
+    assert!(text.ends_with("; forbidden by `parents-first`"), "{text}");
+}
+
+#[test]
+fn a_bundle_that_crosses_a_border_without_the_danger_test_is_refuted_in_words() {
+    let bundle = Bundle::of_invented_state().unwrap();
+    let files = bundle.files().map(|(name, text)| {
+        let text = text.replace(
+            "Waypost::LegalBasis::\"LB-H96-37\"",
+            "Waypost::LegalBasis::\"LB-6E\"",
+        );
+        (name.to_owned(), text)
+    });
+    let report = run_only(&Bundle::new(files).unwrap(), |t| t.id == "PROP-22");
+    let text = &refuted(&report)["PROP-22"];
+    assert!(
+        text.contains("recipient.zone is `other`") || text.contains("recipient.zone is `adequate`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_bundle_that_passes_on_for_another_purpose_is_refuted() {
+    let report = run_only(
+        &built_in_and(
+            r#"@id("onward") @source("test") @basis("LB-6E")
+           permit (principal, action == Waypost::Action::"forward", resource)
+           when { context.provider_permits && context.manifest.handling == Waypost::Handling::"H0" };"#,
+        ),
+        |t| t.id == "PROP-18",
+    );
+    assert!(
+        refuted(&report)["PROP-18"].ends_with("; permitted by `onward`"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_bundle_that_gives_offences_to_law_enforcement_is_refuted_in_words() {
     let report = run(&without(
         "forbid/offence.cedar",

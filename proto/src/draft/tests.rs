@@ -235,7 +235,7 @@ fn the_decider_is_asked_once_a_part_and_never_beyond_the_ceiling_of_the_kind() {
             Part::IdnRest,
             Part::Ind,
             Part::NarText,
-            Part::OffCompelled,
+            Part::OffSign,
             Part::CopRest
         ]
     );
@@ -301,12 +301,7 @@ fn a_code_is_taken_out_if_any_part_that_it_leaks_is_withheld() {
     assert!(form.texts("ind.vulnerability_codes").is_empty());
     assert_eq!(
         minimisation.minimised.manifest().parts,
-        BTreeSet::from([
-            Part::Ind,
-            Part::OffCompelled,
-            Part::PsySelfHarm,
-            Part::RskRest
-        ])
+        BTreeSet::from([Part::Ind, Part::OffSign, Part::PsySelfHarm, Part::RskRest])
     );
     let codes: Vec<_> = minimisation
         .withheld

@@ -5,8 +5,12 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{FormBuilder, FormError, check};
+use super::{Form, FormBuilder, FormError, check};
+use crate::kind::Kind;
 use crate::limit;
+
+/// The key under which a text may name its kind.
+const KIND: &str = "kind";
 
 /// JSON with every key kept, so that a repeated one is seen.
 enum Json {
@@ -75,8 +79,12 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// Reads an object of categories into the builder.
-pub(super) fn read(builder: &mut FormBuilder, text: &str) -> Result<(), FormError> {
+/// Reads an object of categories, into a form of the kind that `choose` makes of the code under
+/// `kind`.
+pub(super) fn read(
+    text: &str,
+    choose: impl FnOnce(Option<&str>) -> Option<Kind>,
+) -> Result<Form, FormError> {
     if text.len() > limit::FORM_JSON_BYTES {
         return Err(FormError::TooLarge {
             found: text.len(),
@@ -87,10 +95,19 @@ pub(super) fn read(builder: &mut FormBuilder, text: &str) -> Result<(), FormErro
         line: e.line(),
         column: e.column(),
     })?;
-    match json {
-        Json::Object(entries) => object(builder, "", entries),
-        _ => Err(FormError::Json { line: 1, column: 1 }),
-    }
+    let Json::Object(mut entries) = json else {
+        return Err(FormError::Json { line: 1, column: 1 });
+    };
+    let kind = match entries.iter().position(|(key, _)| key == KIND) {
+        None => choose(None),
+        Some(at) => match entries.remove(at).1 {
+            Json::Text(code) => choose(Some(&code)),
+            _ => None,
+        },
+    };
+    let mut builder = FormBuilder::new(kind.ok_or(FormError::Kind)?)?;
+    object(&mut builder, "", entries)?;
+    Ok(builder.build())
 }
 
 fn object(

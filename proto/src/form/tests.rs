@@ -50,10 +50,45 @@ fn the_parts_of_a_form_are_those_of_its_fields_and_of_what_its_codes_leak() {
         Part::Ind,
         Part::RskPlan,
         Part::RskRest,
-        Part::OffCompelled,
+        Part::OffSign,
         Part::OffRest,
     ];
     assert_eq!(parts, BTreeSet::from(expected));
+}
+
+// FORM-12
+#[test]
+fn a_text_may_name_its_kind_and_is_refused_where_another_is_read() {
+    let named = |kind: &str| format!(r#"{{"age":{{"minor_status":"child"}},"kind":{kind}}}"#);
+    let child = Form::from_named_json(&named(r#""M01/CHILD""#), Kind::ReferralNrm).unwrap();
+    assert_eq!(child.kind(), Kind::ReferralChild);
+    assert_eq!(child.text("age.minor_status"), Some("child"));
+    let unnamed = Form::from_named_json("{}", Kind::LiaisonRequest).unwrap();
+    assert_eq!(unnamed.kind(), Kind::LiaisonRequest);
+    for wrong in [r#""M01/OTHER""#, "7", "null", r#"["M01/NRM"]"#] {
+        let refused = Form::from_named_json(&named(wrong), Kind::ReferralNrm);
+        assert_eq!(refused.unwrap_err(), FormError::Kind, "{wrong}");
+    }
+    assert!(nrm(&named(r#""M01/NRM""#)).is_ok());
+    assert_eq!(nrm(&named(r#""M01/CHILD""#)).unwrap_err(), FormError::Kind);
+    let twice = r#"{"kind":"M01/NRM","kind":"M01/NRM"}"#;
+    assert!(matches!(nrm(twice), Err(FormError::UnknownField { .. })));
+}
+
+#[test]
+fn what_is_shown_as_json_is_read_again_as_the_same_kind() {
+    for (kind, json) in [
+        (Kind::ReferralNrm, RICH),
+        (
+            Kind::LiaisonRequest,
+            r#"{"request":{"type":"DANGER_ALERT"}}"#,
+        ),
+        (Kind::ReferralChild, "{}"),
+    ] {
+        let form = Form::from_json(kind, json).unwrap();
+        let again = Form::from_named_json(&form.to_json(), Kind::Reply).unwrap();
+        assert_eq!((again.kind(), again.to_bytes()), (kind, form.to_bytes()));
+    }
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_manifest_under_unknown_lists_is_its_own_fault() {
 #[test]
 fn an_undeclared_part_or_leak_is_understated_and_only_the_declared_is_shown() {
     let (payload, manifest) = minimised(REFERRAL, request());
-    for part in [Part::IdnRest, Part::OffCompelled, Part::RskRest] {
+    for part in [Part::IdnRest, Part::OffSign, Part::RskRest] {
         let mut less = manifest.clone();
         less.parts.remove(&part);
         let violation = check(Kind::ReferralNrm, &payload, &less).unwrap_err();
@@ -125,7 +125,7 @@ fn an_undeclared_part_or_leak_is_understated_and_only_the_declared_is_shown() {
         );
         assert_eq!(
             shown.texts("ind.codes").contains(&"IND-PHY-06"),
-            part != Part::OffCompelled
+            part != Part::OffSign
         );
         assert!(shown.texts("ind.codes").contains(&"IND-PSY-02"));
         assert_eq!(shown.flag("rsk.immediate_danger"), Some(true));
@@ -197,6 +197,24 @@ fn a_fact_whose_source_stayed_behind_is_not_compared() {
         .to_bytes();
     manifest.parts = BTreeSet::from([Part::IdnRest]);
     assert!(check(Kind::ReferralNrm, &payload, &manifest).is_ok());
+}
+
+// TRU-05
+#[test]
+fn a_request_to_another_state_under_another_purpose_than_its_type_has_is_a_violation() {
+    let asked = Request {
+        purpose: Purpose::Trace,
+        ..request()
+    };
+    let json = r#"{"request":{"type":"LOCATE_CHILD"},"idn":{"given_name":"a"}}"#;
+    let form = Form::from_json(Kind::LiaisonRequest, json).unwrap();
+    let draft = Draft::new(form, asked).unwrap();
+    let minimised = draft.minimise(&AllowAll, versions()).unwrap().minimised;
+    let mut manifest = minimised.manifest().clone();
+    assert!(check(Kind::LiaisonRequest, minimised.payload(), &manifest).is_ok());
+    manifest.facts.purpose = Purpose::Protect;
+    let violation = check(Kind::LiaisonRequest, minimised.payload(), &manifest).unwrap_err();
+    assert_eq!(*violation.fault(), Fault::Fact { fact: "purpose" });
 }
 
 // TRU-06
