@@ -125,7 +125,7 @@ pub fn init(wanted: &AgencyInit, context: &Context) -> Result<Output, Failure> {
     Ok(Output::of(&made(wanted, context, &keys, &registered)))
 }
 
-fn key_failure(error: KeyError) -> Failure {
+pub(crate) fn key_failure(error: KeyError) -> Failure {
     Failure::error("the keys cannot be made").caused_by(&error)
 }
 
@@ -148,7 +148,7 @@ pub const fn suite_name(suite: Suite) -> &'static str {
 }
 
 /// An opaque name: certificates are seen by counterparts, and say nothing of who the officer is.
-fn officer_name() -> Result<String, Failure> {
+pub(crate) fn officer_name() -> Result<String, Failure> {
     let mut bytes = [0; 4];
     rand::fill(&mut bytes).map_err(|_| Failure::error("the system gives no random bytes"))?;
     Ok(format!("officer-{}", hex::encode(bytes)))
@@ -280,7 +280,10 @@ fn write(
     ] {
         home.write(&file, &key.lock(passphrase).map_err(key_failure)?)?;
     }
-    home.write(&HomeFile::DeskSealed(desk.clone()), &sealed)?;
+    home.write(
+        &HomeFile::DeskSealed(desk.clone(), desk_key.fingerprint()),
+        &sealed,
+    )?;
     for (file, key) in [
         (HomeFile::AgencyCertificate, &keys.agency),
         (HomeFile::DeskCertificate(desk), &keys.desk),

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use agency::{
-    AgencyCommand, AgencyInit, DeskCommand, ExportKey, RosterCommand, RosterSign, SuiteName,
+    AgencyCommand, AgencyInit, DeskAdd, DeskCommand, ExportKey, RosterCommand, RosterSign,
+    SuiteName,
 };
 pub use directory::{DirectoryAdd, DirectoryCommand};
+pub use officer::{OfficerAdmit, OfficerCommand, OfficerJoin, OfficerRemove, OfficerRequest};
 pub use online::{
     CaseCommand, CheckpointLog, ConsistencyLog, Destination, ExportLog, FormFormat, IdStart,
     LogCommand, MessageCommand, OnlineCommand, Open, ProveLog, Refer, Reply, ShowLog, VerifyLog,
@@ -18,6 +20,7 @@ pub use policy::{BundleFolder, Explain, PolicyCommand, Prove, ZoneName};
 
 mod agency;
 mod directory;
+mod officer;
 mod online;
 mod policy;
 
@@ -89,9 +92,12 @@ pub enum Command {
     /// The signed list of the agency's officers and desks
     #[command(subcommand)]
     Roster(RosterCommand),
-    /// The desk's keys
+    /// Desks and their keys
     #[command(subcommand)]
     Desk(DeskCommand),
+    /// Officers who come and go
+    #[command(subcommand)]
+    Officer(OfficerCommand),
     /// The scheme's directory of agencies and nodes
     #[command(subcommand)]
     Directory(DirectoryCommand),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use waypost_proto::directories::Directories;
 use waypost_proto::directory_file::VerifiedDirectory;
-use waypost_proto::id::{Country, DeskName, Timestamp};
+use waypost_proto::id::{Country, DeskName, Fingerprint, Timestamp};
 use waypost_proto::openpgp::{Certificate, DeskKey, KeyError, Passphrase, SecretKey};
 use zeroize::Zeroizing;
 
@@ -128,18 +128,39 @@ impl Context {
         self.unlock(&HomeFile::OperatorKey, "the scheme operator")
     }
 
-    /// A desk's encryption subkey, as the administrator handed it over to `officer`.
+    /// A desk's secret key with its primary. Administrators only.
+    ///
+    /// # Errors
+    /// Not in this home, or it stays locked.
+    pub fn desk_secret(&self, desk: &DeskName) -> Result<SecretKey, Failure> {
+        let file = HomeFile::DeskKey(desk.clone());
+        self.unlock(&file, &format!("the desk `{desk}`"))
+    }
+
+    /// One of a desk's encryption subkeys, as the administrator handed it over to `officer`.
     ///
     /// # Errors
     /// Not in this home, or not handed over to this officer by this agency.
-    pub fn desk_key(&self, desk: &DeskName, officer: &SecretKey) -> Result<DeskKey, Failure> {
-        let sealed = self.home.read(&HomeFile::DeskSealed(desk.clone()))?;
+    pub fn desk_key(
+        &self,
+        desk: &DeskName,
+        key: &Fingerprint,
+        officer: &SecretKey,
+    ) -> Result<DeskKey, Failure> {
+        let file = HomeFile::DeskSealed(desk.clone(), *key);
+        let sealed = self.home.read(&file)?;
         let agency = self.certificate(&HomeFile::AgencyCertificate)?;
-        DeskKey::accept(&sealed, officer, &agency, self.now()).map_err(|error| {
+        let unusable = || {
             Failure::error(format!("the key of the desk `{desk}` is not usable"))
-                .caused_by(&error)
-                .next("ask the administrator to hand the desk's key over to you again")
-        })
+                .next("ask the administrator for your admission again (`waypost officer admit`), then: waypost officer join FILE")
+        };
+        let accepted = DeskKey::accept(&sealed, officer, &agency, self.now())
+            .map_err(|error| unusable().caused_by(&error))?;
+        if accepted.fingerprint() == *key {
+            Ok(accepted)
+        } else {
+            Err(unusable().because("the file holds another key than its name says"))
+        }
     }
 
     /// A certificate of the home.

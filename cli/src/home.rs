@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use waypost_proto::id::{AgencyId, Country, DeskName, NodeId};
+use waypost_proto::id::{AgencyId, Country, DeskName, Fingerprint, NodeId};
 use waypost_proto::limit;
 use zeroize::Zeroizing;
 
@@ -43,8 +43,13 @@ pub enum HomeFile {
     DeskKey(DeskName),
     /// `officer/officer.key`: the officer's secret key, locked.
     OfficerKey,
-    /// `officer/desk-<name>.sealed`: a desk's subkey secret, handed over to this officer.
-    DeskSealed(DeskName),
+    /// `officer/desk-<name>-<subkey>.sealed`: a desk's subkey secret, handed over to this officer.
+    /// Those of former subkeys stay, for what was sealed to them.
+    DeskSealed(DeskName, Fingerprint),
+    /// `public/officer-request.pb`: what this officer asks of the agency's administrator.
+    OfficerRequest,
+    /// `admissions/<officer>.pb`: what the administrator sends to one officer.
+    Admission(Fingerprint),
     /// `public/agency.pgp`.
     AgencyCertificate,
     /// `public/desk-<name>.pgp`.
@@ -82,7 +87,9 @@ impl HomeFile {
             Self::AgencyKey => "admin/agency.key".into(),
             Self::DeskKey(desk) => format!("admin/desk-{desk}.key").into(),
             Self::OfficerKey => "officer/officer.key".into(),
-            Self::DeskSealed(desk) => format!("officer/desk-{desk}.sealed").into(),
+            Self::DeskSealed(desk, key) => format!("officer/desk-{desk}-{key}.sealed").into(),
+            Self::OfficerRequest => "public/officer-request.pb".into(),
+            Self::Admission(officer) => format!("admissions/{officer}.pb").into(),
             Self::AgencyCertificate => "public/agency.pgp".into(),
             Self::DeskCertificate(desk) => format!("public/desk-{desk}.pgp").into(),
             Self::OfficerCertificate => "public/officer.pgp".into(),
@@ -119,7 +126,9 @@ impl HomeFile {
             Self::AgencyKey => "the agency's secret key",
             Self::DeskKey(_) => "the desk's secret key",
             Self::OfficerKey => "the officer's secret key",
-            Self::DeskSealed(_) => "the desk key handed over to this officer",
+            Self::DeskSealed(..) => "the desk's key",
+            Self::OfficerRequest => "the officer's request",
+            Self::Admission(_) => "the officer's admission",
             Self::AgencyCertificate => "the agency's certificate",
             Self::DeskCertificate(_) => "the desk's certificate",
             Self::OfficerCertificate => "the officer's certificate",
@@ -144,6 +153,9 @@ impl HomeFile {
             }
             Self::AgencyKey | Self::DeskKey(_) => {
                 "use the home of the agency's administrator: `--home DIR`"
+            }
+            Self::DeskSealed(..) | Self::AgencyCertificate | Self::Roster | Self::Registration => {
+                "ask the agency's administrator for your admission (`waypost officer admit`), then: waypost officer join FILE"
             }
             _ => "use the right home: `--home DIR`; `waypost agency init` makes one",
         }
@@ -214,7 +226,7 @@ impl Home {
         if !self.holds(&HomeFile::Settings) {
             return Err(
                 Failure::error(format!("`{}` holds no home", self.root.display()))
-                    .next("add `--home DIR`, or make one: `waypost agency init ID ..`"),
+                    .next("add `--home DIR`, or make one: `waypost agency init ID ..`, for an officer `waypost officer request ID ..`"),
             );
         }
         check_folder(&self.root)
@@ -428,6 +440,8 @@ pub fn write_new_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
 }
 
 fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    #[cfg(test)]
+    fault::before()?;
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     DirBuilder::new()
         .recursive(true)
@@ -438,8 +452,14 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()?;
+    #[cfg(test)]
+    fault::after()?;
+    Ok(())
 }
+
+#[cfg(test)]
+pub(crate) mod fault;
 
 #[cfg(test)]
 mod tests {
@@ -452,7 +472,7 @@ mod tests {
         };
         home.write_settings(&Settings::Operator(OperatorSettings {
             country: "gb".into(),
-            fingerprint: waypost_proto::id::Fingerprint::new([7; 32]),
+            fingerprint: Fingerprint::new([7; 32]),
         }))
         .unwrap();
         (folder, home)

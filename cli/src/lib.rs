@@ -30,8 +30,10 @@ pub mod passphrase;
 pub mod clock;
 pub mod environment;
 
+pub mod administration;
 pub mod agency;
 pub mod desk;
+pub mod officer;
 pub mod registration;
 pub mod roster;
 
@@ -101,8 +103,11 @@ pub async fn run(command: Command, context: &Context) -> Result<Output, Failure>
         Command::Online(command) => online::run(command, context).await,
         Command::Agency(AgencyCommand::Init(wanted)) => agency::init(&wanted, context),
         Command::Roster(RosterCommand::Sign(wanted)) => roster::sign(&wanted, context).await,
+        Command::Roster(RosterCommand::Publish) => roster::publish(context).await,
         Command::Roster(RosterCommand::Show) => roster::show(context),
         Command::Desk(DeskCommand::ExportKey(wanted)) => desk::export_key(&wanted, context),
+        Command::Desk(DeskCommand::Add(wanted)) => desk::add(&wanted, context).await,
+        Command::Officer(command) => officer::run(command, context).await,
         Command::Directory(command) => directory::run(command, context),
         Command::Policy(PolicyCommand::Explain(wanted)) => policy::explain(&wanted),
         Command::Policy(PolicyCommand::Check(wanted)) => policy::check(&wanted),

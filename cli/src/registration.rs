@@ -5,7 +5,7 @@ use waypost_proto::directory::{AgencyRecord, Record};
 use waypost_proto::id::Timestamp;
 use waypost_proto::openpgp::{Certificate, Suite};
 use waypost_proto::party::Party;
-use waypost_proto::roster::VerifiedRoster;
+use waypost_proto::roster::{CertificateRef, VerifiedRoster};
 use waypost_proto::{limit, strict, wire};
 
 use crate::output::Failure;
@@ -91,6 +91,17 @@ impl Registered {
         self.party.roster()
     }
 
+    /// The certificate that the roster names for an officer or desk.
+    #[must_use]
+    pub fn named(&self, certificate: &CertificateRef) -> Option<&Certificate> {
+        self.party.certificates().find(|c| certificate.names(c))
+    }
+
+    /// The certificates of desks and officers, parsed.
+    pub fn parsed(&self) -> impl Iterator<Item = &Certificate> {
+        self.party.certificates()
+    }
+
     /// The certificates of desks and officers, and the agency's.
     #[must_use]
     pub fn certificates(&self) -> &[Vec<u8>] {
@@ -107,19 +118,6 @@ impl Registered {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// The same registration with another roster.
-    ///
-    /// # Errors
-    /// As [`Self::verify`].
-    pub fn with_roster(&self, roster: &[u8], at: Timestamp) -> Result<Self, Failure> {
-        let roster = wire::Signed::decode(roster).map_err(|e| refused(&e))?;
-        let wire = wire::Registration {
-            roster: Some(roster),
-            ..self.wire.clone()
-        };
-        Self::verify(&wire.encode_to_vec(), at)
     }
 
     /// The same registration with other log keys in its record.

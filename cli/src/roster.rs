@@ -1,14 +1,14 @@
-//! `roster`: renew and show the signed list of the agency's officers and desks.
+//! `roster`: renew, publish and show the signed list of the agency's officers and desks.
 
 use serde::Serialize;
 use waypost_proto::id::Timestamp;
 use waypost_proto::roster::Roster;
 
+use crate::administration::{self, Administration, Change};
 use crate::args::RosterSign;
 use crate::clock::{days_until, iso};
 use crate::context::Context;
-use crate::home::{HomeFile, Seen};
-use crate::online;
+use crate::home::HomeFile;
 use crate::output::{Failure, Output, Page, Report, Status};
 use crate::registration::Registered;
 
@@ -52,61 +52,61 @@ impl Report for Signed {
 /// # Errors
 /// No agency key in this home, a wrong passphrase, or a node that refuses it.
 pub async fn sign(wanted: &RosterSign, context: &Context) -> Result<Output, Failure> {
-    let agency = context.home.agency()?.agency;
-    let before = registered(context)?;
-    let seen = context
-        .home
-        .state()?
-        .rosters
-        .get(&agency)
-        .map_or(0, |seen| seen.version);
-    let key = context.agency_key()?;
-    let signer = key
-        .signing_key()
-        .map_err(|e| Failure::error("the agency's key does not sign").caused_by(&e))?;
-    let now = context.now();
-    let last = before.roster().roster();
-    let roster = Roster {
-        version: last.version.max(seen).saturating_add(1),
-        created: now,
-        valid_until: now.plus(wanted.days.saturating_mul(86_400)),
-        ..last.clone()
-    };
-    let bytes = roster
-        .sign(&signer)
-        .map_err(|e| Failure::error("the roster cannot be signed").caused_by(&e))?;
-    let registered = before.with_roster(&bytes, now)?;
-    context.home.update_state(|state| {
-        let seen = Seen {
-            version: roster.version,
-            digest: registered.roster().digest(),
-        };
-        state.rosters.insert(agency.clone(), seen);
-        context
-            .home
-            .write(&HomeFile::Registration, registered.as_bytes())?;
-        context.home.write(&HomeFile::Roster, &bytes)
+    let administration = Administration::open(context)?;
+    let roster = administration.next(wanted.days.saturating_mul(86_400));
+    let after = administration.commit(Change {
+        first: Vec::new(),
+        after: administration.sign(&roster, None, &[])?,
+        then: Vec::new(),
     })?;
     if wanted.publish {
-        online::publish_roster(context, &bytes, registered.certificates())
-            .await
-            .map_err(|failure| {
-                failure
-                    .because("the new roster is signed and kept, but the node does not have it yet")
-            })?;
+        administration::publish(context, &after).await?;
     }
-    let next = if wanted.publish {
-        Vec::new()
-    } else {
-        vec!["Give it to the agency's node: waypost roster sign --publish".to_owned()]
-    };
-    Ok(Output::of(&Signed {
-        agency: agency.to_string(),
+    Ok(Output::of(&signed(&after, wanted.publish)))
+}
+
+fn signed(registered: &Registered, published: bool) -> Signed {
+    let roster = registered.roster().roster();
+    Signed {
+        agency: roster.agency.to_string(),
         version: roster.version,
         valid_until: iso(roster.valid_until),
         digest: registered.roster().digest().to_string(),
-        published: wanted.publish,
-        next,
+        published,
+        next: administration::publish_step(published)
+            .into_iter()
+            .collect(),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Published {
+    #[serde(flatten)]
+    roster: Signed,
+}
+
+impl Report for Published {
+    const COMMAND: &'static str = "roster publish";
+
+    fn page(&self, page: &mut Page) {
+        page.good(&format!(
+            "The node of {} has its roster.",
+            self.roster.agency
+        ));
+        page.field("version", &self.roster.version);
+        page.field("valid until", &self.roster.valid_until);
+    }
+}
+
+/// Gives the roster of the home to the node. Signed by the agency, so that any officer may bring it.
+///
+/// # Errors
+/// None in this home, or a node that refuses it.
+pub async fn publish(context: &Context) -> Result<Output, Failure> {
+    let registered = registered(context)?;
+    administration::publish(context, &registered).await?;
+    Ok(Output::of(&Published {
+        roster: signed(&registered, true),
     }))
 }
 

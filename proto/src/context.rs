@@ -43,6 +43,10 @@ contexts! {
     Login = "login",
     /// A desk key handed over to an officer, by the administrator.
     HandOver = "hand-over",
+    /// A request to be admitted, by the officer.
+    OfficerRequest = "officer-request",
+    /// An admission, by the agency.
+    Admission = "admission",
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub mod directory;
 pub mod directory_file;
 pub mod party;
 
+pub mod officer;
+
 pub mod header;
 
 pub mod envelope;

@@ -47,6 +47,14 @@ pub const ROSTER_BYTES: usize = 512 * 1024;
 pub const ROSTER_OFFICERS: usize = 128;
 /// Desks of one roster.
 pub const ROSTER_DESKS: usize = 64;
+/// Revoked keys of one roster: those of officers who left, and the desk keys that they knew.
+pub const ROSTER_REVOKED: usize = 1024;
+/// An officer's request: little more than their certificate.
+pub const OFFICER_REQUEST_BYTES: usize = 2 * CERTIFICATE_BYTES;
+/// An admission: a registration, and every key of an officer's desks.
+pub const ADMISSION_BYTES: usize = 2 * REGISTRATION_BYTES;
+/// Desk keys of one admission.
+pub const HANDED_KEYS: usize = ROSTER_DESKS * ENCRYPTION_KEYS;
 /// One directory record, encoded.
 pub const RECORD_BYTES: usize = 16 * 1024;
 /// Records of one directory (DESIGN 10: 10^5 agencies, ten times over).

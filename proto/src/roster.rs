@@ -215,11 +215,57 @@ impl Roster {
         Ok(wire::Signed { content, signature }.encode_to_vec())
     }
 
+    /// The version after this one and after `seen`, made at `created`, otherwise the same.
+    #[must_use]
+    pub fn next(&self, seen: u64, created: Timestamp, valid_seconds: u64) -> Self {
+        Self {
+            version: self.version.max(seen).saturating_add(1),
+            created,
+            valid_until: created.plus(valid_seconds),
+            ..self.clone()
+        }
+    }
+
+    /// Lists an officer, or changes title and desks of one who is listed.
+    pub fn admit(&mut self, certificate: &Certificate, title: String, desks: BTreeSet<DeskName>) {
+        let certificate = CertificateRef::of(certificate);
+        let officer = Officer {
+            certificate,
+            title,
+            desks,
+        };
+        self.officers.insert(certificate.fingerprint, officer);
+    }
+
+    /// OFF-20: strikes an officer off, revokes their key, and gives the desks whose keys they know:
+    /// each needs a new one. None: they are not listed.
+    pub fn remove(&mut self, officer: &Fingerprint) -> Option<BTreeSet<DeskName>> {
+        let removed = self.officers.remove(officer)?;
+        self.revoked.insert(*officer);
+        Some(removed.desks)
+    }
+
+    /// OFF-21: puts the newest encryption subkey of `certificate` in the place of the desk's present
+    /// one, which is revoked.
+    pub fn rekey(&mut self, desk: &DeskName, certificate: &Certificate) {
+        let (Some(desk), Some(newest)) = (
+            self.desks.get_mut(desk),
+            certificate.encryption_keys().last().copied(),
+        ) else {
+            return;
+        };
+        if desk.encryption_key != newest {
+            self.revoked.insert(desk.encryption_key);
+        }
+        desk.certificate = CertificateRef::of(certificate);
+        desk.encryption_key = newest;
+    }
+
     fn parse(content: &[u8]) -> Result<Self, RosterError> {
         let wire: wire::Roster = strict::decode(content, limit::ROSTER_BYTES)?;
         bounded("officers", wire.officers.len(), limit::ROSTER_OFFICERS, 1)?;
         bounded("desks", wire.desks.len(), limit::ROSTER_DESKS, 1)?;
-        bounded("revoked", wire.revoked.len(), limit::ROSTER_OFFICERS, 0)?;
+        bounded("revoked", wire.revoked.len(), limit::ROSTER_REVOKED, 0)?;
         let roster = Self {
             agency: wire.agency.parse()?,
             version: wire.version,
@@ -307,13 +353,16 @@ const fn bounded(
     }
 }
 
+/// ROS-07: 1 to 64 plain characters.
+pub(crate) fn is_title(title: &str) -> bool {
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | ',' | '.' | '/' | '(' | ')');
+    (1..=64).contains(&title.chars().count()) && title.chars().all(plain)
+}
+
 fn parse_officer(wire: &wire::RosterOfficer) -> Result<(Fingerprint, Officer), RosterError> {
     let certificate = CertificateRef::parse(wire.certificate.as_ref())?;
-    let plain = wire
-        .title
-        .chars()
-        .all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | ',' | '.' | '/' | '(' | ')'));
-    if !plain || wire.title.is_empty() || wire.title.chars().count() > 64 {
+    if !is_title(&wire.title) {
         return Err(RosterError::Title);
     }
     let desks = wire

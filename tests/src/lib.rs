@@ -17,6 +17,7 @@ pub mod scheme;
 pub mod link;
 pub mod node;
 
+pub mod bureau;
 pub mod letter;
 pub mod officer;
 pub mod peer;
@@ -43,6 +44,8 @@ mod faults;
 mod kills;
 #[cfg(test)]
 mod logins;
+#[cfg(test)]
+mod officers;
 #[cfg(test)]
 mod order;
 #[cfg(test)]

@@ -71,6 +71,8 @@ pub enum SuiteName {
 pub enum RosterCommand {
     /// Sign a new version of the roster, valid for 30 days
     Sign(RosterSign),
+    /// Give the roster as it is to the agency's node
+    Publish,
     /// Show the roster
     Show,
 }
@@ -89,8 +91,26 @@ pub struct RosterSign {
 /// `desk ..`.
 #[derive(Debug, Subcommand)]
 pub enum DeskCommand {
+    /// Make another desk, at which this home's officer works (administrator)
+    Add(DeskAdd),
     /// Write the desk's secret key to a file, for recovery
     ExportKey(ExportKey),
+}
+
+/// `desk add`.
+#[derive(Debug, Args)]
+pub struct DeskAdd {
+    /// The desk's name, such as `liaison`
+    pub name: DeskName,
+    /// The desk's one role [default: that of the home's desk]
+    #[arg(long)]
+    pub role: Option<Role>,
+    /// What the desk is attested for: child-specialist, vetted, emergency
+    #[arg(long, value_delimiter = ',', value_name = "ATTESTATION")]
+    pub attest: Vec<DeskAttestation>,
+    /// Give the new roster to the agency's node at once
+    #[arg(long)]
+    pub publish: bool,
 }
 
 /// `desk export-key`.

@@ -180,12 +180,11 @@ fn round_trip(suite: &'static str) {
     assert!(directory.agency(&"gb.example".parse().unwrap()).is_some());
     // The keys that `agency init` made do what the directory says of them.
     let officer = context.officer_key().unwrap();
-    let desk = context
-        .desk_key(&"intake".parse().unwrap(), &officer)
-        .unwrap();
     let roster = crate::roster::registered(&context).unwrap();
-    let listed = &roster.roster().roster().desks[&"intake".parse().unwrap()];
-    assert_eq!(desk.fingerprint(), listed.encryption_key);
+    let intake = "intake".parse().unwrap();
+    let listed = roster.roster().roster().desks[&intake].encryption_key;
+    let desk = context.desk_key(&intake, &listed, &officer).unwrap();
+    assert_eq!(desk.desk_certificate().user_id(), "gb.example/intake");
     assert!(officer.certificate().user_id().starts_with("officer-"));
 }
 

@@ -45,10 +45,15 @@ pub(super) async fn look(
 }
 
 fn keys(settings: &AgencySettings, context: &Context, findings: &mut Findings) {
-    for file in [
-        HomeFile::OfficerKey,
-        HomeFile::DeskSealed(settings.desk.clone()),
-    ] {
+    let mut files = vec![HomeFile::OfficerKey];
+    if let Ok(registered) = registered(context) {
+        let desks = registered.roster().roster().desks.iter();
+        let own = desks.filter(|(name, _)| **name == settings.desk);
+        files.extend(
+            own.map(|(name, desk)| HomeFile::DeskSealed(name.clone(), desk.encryption_key)),
+        );
+    }
+    for file in files {
         match context.home.read(&file) {
             Ok(_) => findings.good(format!("`{}` is there", file.path().display())),
             Err(failure) => findings.failure(&failure),

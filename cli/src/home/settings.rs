@@ -30,6 +30,14 @@ pub struct AgencySettings {
     pub operators: BTreeMap<Country, Fingerprint>,
 }
 
+impl AgencySettings {
+    /// The pin of the operator of the agency's own country.
+    #[must_use]
+    pub fn own_operator(&self) -> Option<Fingerprint> {
+        self.operators.get(&self.agency.country()).copied()
+    }
+}
+
 /// Settings of an operator's home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorSettings {

@@ -134,8 +134,7 @@ pub(crate) async fn run(wanted: &Open, context: &Context) -> Result<Output, Fail
     let items = mail::list(&mut session.client, None).await?;
     let item = mail::find(&items, wanted.message.as_str())?;
     // Before the fetch is logged: an officer without the desk's key has nothing to fetch.
-    let key = session.desk_key(&item.own_desk().desk)?;
-    check_key(item, &key)?;
+    let key = desk_key(&session, item)?;
     let fetched = fetch::fetch(&mut session, item).await?;
     let opened = fetched
         .message
@@ -146,23 +145,17 @@ pub(crate) async fn run(wanted: &Open, context: &Context) -> Result<Output, Fail
     }
 }
 
-/// The key that was handed over must be the one that the message is sealed to.
-fn check_key(item: &Item, key: &DeskKey) -> Result<(), Failure> {
+/// The own desk's key that the message is sealed to.
+fn desk_key(session: &Session<'_>, item: &Item) -> Result<DeskKey, Failure> {
     let sealed_to = match item.direction {
         Direction::In => item.header.recipient_key,
         Direction::Out => item.header.sender_key,
     };
-    if key.fingerprint() == sealed_to {
-        return Ok(());
-    }
-    Err(Failure::error(
-        "the message is sealed to another key of the desk than the one in this home",
-    )
-    .because(format!(
-        "sealed to {sealed_to}, here is {}",
-        key.fingerprint()
-    ))
-    .next("ask your administrator to hand that desk key over to you"))
+    session
+        .desk_key(&item.own_desk().desk, &sealed_to)
+        .map_err(|failure| {
+            failure.because("the message is sealed to this key, and opens with no other")
+        })
 }
 
 /// Compares with the manifest, shows, and reports what is owed.

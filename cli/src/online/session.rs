@@ -3,7 +3,7 @@
 use waypost_proto::directories::Directories;
 use waypost_proto::directory::{AgencyRecord, NodeRecord};
 use waypost_proto::directory_file::VerifiedDirectory;
-use waypost_proto::id::{AgencyId, Country, DeskName, Timestamp};
+use waypost_proto::id::{AgencyId, Country, DeskName, Fingerprint, Timestamp};
 use waypost_proto::openpgp::{DeskKey, SecretKey, SigningKey};
 
 use super::call::Client;
@@ -66,9 +66,9 @@ impl<'a> Session<'a> {
         installed.ok_or_else(|| no_directory_of(country))
     }
 
-    /// The key of one of the agency's desks, as handed over to this officer.
-    pub(crate) fn desk_key(&self, desk: &DeskName) -> Result<DeskKey, Failure> {
-        self.context.desk_key(desk, &self.officer)
+    /// One of the keys of the agency's desks, as handed over to this officer.
+    pub(crate) fn desk_key(&self, desk: &DeskName, key: &Fingerprint) -> Result<DeskKey, Failure> {
+        self.context.desk_key(desk, key, &self.officer)
     }
 }
 

@@ -152,7 +152,7 @@ fn an_unsorted_repeated_empty_or_too_long_list_is_refused() {
         |roster| roster.revoked = vec![vec![1; 32], vec![0; 32]],
         |roster| roster.revoked = vec![vec![1; 32], vec![1; 32]],
         |roster| roster.desks = vec![roster.desks[0].clone(); limit::ROSTER_DESKS + 1],
-        |roster| roster.revoked = vec![vec![1; 32]; limit::ROSTER_OFFICERS + 1],
+        |roster| roster.revoked = vec![vec![1; 32]; limit::ROSTER_REVOKED + 1],
     ];
     for (index, change) in changes.into_iter().enumerate() {
         let error = changed(change).map(|_| ()).unwrap_err().to_string();
