@@ -193,7 +193,7 @@ impl<'c> Administration<'c> {
         keys.sort_by(|a, b| (&a.desk, a.key).cmp(&(&b.desk, b.key)));
         let admission = Admission {
             officer: *officer,
-            operator: self.settings.operator,
+            operator: self.settings.own_operator(),
             registration: after.wire().clone(),
             keys,
         };

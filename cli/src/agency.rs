@@ -108,7 +108,11 @@ pub fn init(wanted: &AgencyInit, context: &Context) -> Result<Output, Failure> {
             agency: wanted.id.clone(),
             officer: keys.officer.certificate().fingerprint(),
             desk: wanted.desk.clone(),
-            operator: wanted.operator,
+            operators: wanted
+                .operator
+                .map(|pin| (wanted.id.country(), pin))
+                .into_iter()
+                .collect(),
         }))?;
     let seen = Seen {
         version: 1,
@@ -352,12 +356,12 @@ fn check_texts(wanted: &AgencyInit) -> Result<(), Failure> {
         .jurisdiction
         .bytes()
         .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-');
-    if !plain || !prefix.eq_ignore_ascii_case(country) || wanted.jurisdiction.len() > 16 {
+    if !plain || !prefix.eq_ignore_ascii_case(country.as_str()) || wanted.jurisdiction.len() > 16 {
         return Err(Failure::invalid("`--jurisdiction` does not fit the agency's id")
             .because(format!("an id that starts with `{country}` is under the law of that country"))
             .next(format!(
                 "give the country's code in capitals, with a region if there is one, such as `{}-EAW`",
-                country.to_ascii_uppercase()
+                country.as_str().to_ascii_uppercase()
             )));
     }
     Ok(())
@@ -430,7 +434,7 @@ impl Endpoints {
              peers = \"{peers}\"\n\
              desks = \"{desks}\"\n\
              \n\
-             [directory]\n\
+             [[directory]]\n\
              # Fingerprint of the scheme operator's certificate, as they read it to you.\n\
              {operator}\n\
              # The node takes a new directory from this file.\n\

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use waypost_proto::directories::Directories;
 use waypost_proto::directory_file::VerifiedDirectory;
-use waypost_proto::id::{DeskName, Fingerprint, Timestamp};
+use waypost_proto::id::{Country, DeskName, Fingerprint, Timestamp};
 use waypost_proto::openpgp::{Certificate, DeskKey, KeyError, Passphrase, SecretKey};
 use zeroize::Zeroizing;
 
@@ -13,6 +14,17 @@ use crate::clock::Clock;
 use crate::home::{Home, HomeFile, Seen};
 use crate::output::{self, Failure};
 use crate::passphrase::Source;
+
+/// What mends an installed directory.
+const INSTALL: &str =
+    "get the current file from the scheme operator, then: waypost directory install FILE";
+
+/// What an agency of another country needs.
+pub(crate) fn no_directory_of(country: &Country) -> Failure {
+    Failure::error(format!("no directory of `{country}` is installed in this home"))
+        .because("without it no agency of that country can be trusted")
+        .next("get it from that country's scheme operator, then: waypost directory install FILE --pin FINGERPRINT")
+}
 
 /// What every command works with.
 #[derive(Debug)]
@@ -167,41 +179,59 @@ impl Context {
         })
     }
 
-    /// The fingerprint of the scheme operator that this home trusts.
+    /// The installed directories, each verified under the operator that is pinned for its country and
+    /// not older than one seen. Whether one is expired is for the caller.
     ///
     /// # Errors
-    /// None is pinned yet.
-    pub fn operator_pin(&self) -> Result<Fingerprint, Failure> {
-        self.home.agency()?.operator.ok_or_else(|| {
-            Failure::error("no directory is installed in this home")
+    /// None is installed, or one does not verify.
+    pub fn directory(&self) -> Result<Directories, Failure> {
+        let countries: Vec<_> = self.home.agency()?.operators.into_keys().collect();
+        if countries.is_empty() {
+            return Err(Failure::error("no directory is installed in this home")
                 .because("without it no other agency and no node can be trusted")
-                .next("waypost directory install FILE --pin FINGERPRINT")
-        })
+                .next("waypost directory install FILE --pin FINGERPRINT"));
+        }
+        self.directories_of(&countries)
     }
 
-    /// The installed directory, verified under the pinned operator and not older than one seen.
-    /// Whether it is expired is for the caller.
-    ///
-    /// # Errors
-    /// None is installed, or it does not verify.
-    pub fn directory(&self) -> Result<VerifiedDirectory, Failure> {
-        let pin = self.operator_pin()?;
-        let bytes = self.home.read(&HomeFile::Directory)?;
-        let install = "get the current file from the scheme operator, then: \
-                       waypost directory install FILE";
-        let directory = VerifiedDirectory::verify(&bytes, &pin, self.now()).map_err(|e| {
-            Failure::error("the installed directory does not verify")
+    /// The installed directories of some countries.
+    pub(crate) fn directories_of(&self, countries: &[Country]) -> Result<Directories, Failure> {
+        let mut all = Directories::default();
+        for country in countries {
+            let directory = Arc::new(self.directory_of(country)?);
+            all = all.with(country, directory).map_err(|e| {
+                Failure::error(format!(
+                    "the installed directory of `{country}` does not hold"
+                ))
                 .caused_by(&e)
-                .next(install)
+                .next(INSTALL)
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// The installed directory of one country.
+    pub(crate) fn directory_of(&self, country: &Country) -> Result<VerifiedDirectory, Failure> {
+        let pins = self.home.agency()?.operators;
+        let pin = pins.get(country).ok_or_else(|| no_directory_of(country))?;
+        let bytes = self.home.read(&HomeFile::Directory(country.clone()))?;
+        let directory = VerifiedDirectory::verify(&bytes, pin, self.now()).map_err(|e| {
+            Failure::error(format!(
+                "the installed directory of `{country}` does not verify"
+            ))
+            .caused_by(&e)
+            .next(INSTALL)
         })?;
-        if let Some(Seen { version, digest }) = self.home.state()?.directory {
+        if let Some(Seen { version, digest }) = self.home.state()?.directories.get(country) {
             directory
                 .head()
-                .check_not_older(version, digest)
+                .check_not_older(*version, *digest)
                 .map_err(|e| {
-                    Failure::error("the installed directory is not the one last seen")
-                        .caused_by(&e)
-                        .next(install)
+                    Failure::error(format!(
+                        "the installed directory of `{country}` is not the one last seen"
+                    ))
+                    .caused_by(&e)
+                    .next(INSTALL)
                 })?;
         }
         Ok(directory)

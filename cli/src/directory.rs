@@ -6,8 +6,7 @@ use serde::Serialize;
 use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::id::{Fingerprint, Timestamp};
 use waypost_proto::openpgp::{KeyRole, SecretKey};
-use waypost_proto::strict;
-use waypost_proto::wire;
+use waypost_proto::{limit, strict, wire};
 
 use crate::agency::suite_name;
 use crate::args::{DirectoryCommand, SuiteName};
@@ -163,7 +162,7 @@ impl Summary {
         });
         Self {
             operator: directory.operator().fingerprint().to_string(),
-            country: head.country().to_owned(),
+            country: head.country().to_string(),
             suite: suite_name(head.suite()),
             version: head.version(),
             digest: head.digest().to_string(),
@@ -194,6 +193,24 @@ impl Summary {
         }
     }
 
+    fn whole(&self, page: &mut Page) {
+        page.heading(&format!("Directory of `{}`", self.country));
+        self.head(page);
+        page.heading("Agencies");
+        for agency in &self.agencies {
+            page.item(&format!("{} ({})", agency.id, agency.roles.join(", ")));
+            page.field("  name", &agency.name);
+            page.field("  node", &agency.node);
+            page.field("  key", &agency.fingerprint);
+        }
+        page.heading("Nodes");
+        for node in &self.nodes {
+            page.item(&node.id);
+            page.field("  peers", &node.peer_endpoint);
+            page.field("  desks", &node.desk_endpoint);
+        }
+    }
+
     const fn status(&self) -> Status {
         if self.fresh {
             Status::Done
@@ -204,43 +221,41 @@ impl Summary {
 }
 
 #[derive(Debug, Serialize)]
-struct Shown(Summary);
+struct Shown {
+    directories: Vec<Summary>,
+}
 
 impl Report for Shown {
     const COMMAND: &'static str = "directory show";
 
     fn page(&self, page: &mut Page) {
-        page.heading("Directory");
-        self.0.head(page);
-        page.heading("Agencies");
-        for agency in &self.0.agencies {
-            page.item(&format!("{} ({})", agency.id, agency.roles.join(", ")));
-            page.field("  name", &agency.name);
-            page.field("  node", &agency.node);
-            page.field("  key", &agency.fingerprint);
-        }
-        page.heading("Nodes");
-        for node in &self.0.nodes {
-            page.item(&node.id);
-            page.field("  peers", &node.peer_endpoint);
-            page.field("  desks", &node.desk_endpoint);
+        for directory in &self.directories {
+            directory.whole(page);
         }
     }
 
     fn status(&self) -> Status {
-        self.0.status()
+        if self.directories.iter().all(|directory| directory.fresh) {
+            Status::Done
+        } else {
+            Status::Error
+        }
     }
 }
 
 fn show(context: &Context) -> Result<Output, Failure> {
-    let directory = match context.home.settings()? {
-        Settings::Agency(_) => context.directory()?,
+    let now = context.now();
+    let directories = match context.home.settings()? {
+        Settings::Agency(_) => {
+            let installed = context.directory()?;
+            installed.iter().map(|d| Summary::of(d, now)).collect()
+        }
         Settings::Operator(operator) => {
             let bytes = context.home.read(&HomeFile::OperatorDirectory)?;
-            read(&bytes, &operator.fingerprint, context.now())?
+            vec![Summary::of(&read(&bytes, &operator.fingerprint, now)?, now)]
         }
     };
-    Ok(Output::of(&Shown(Summary::of(&directory, context.now()))))
+    Ok(Output::of(&Shown { directories }))
 }
 
 fn read(bytes: &[u8], pin: &Fingerprint, now: Timestamp) -> Result<VerifiedDirectory, Failure> {
@@ -253,6 +268,12 @@ fn read(bytes: &[u8], pin: &Fingerprint, now: Timestamp) -> Result<VerifiedDirec
             None => failure.next("get the file from the scheme operator again"),
         }
     })
+}
+
+/// The head that a file claims. Not verified.
+fn head_of(bytes: &[u8]) -> Option<wire::DirectoryHead> {
+    let file: wire::Directory = strict::decode(bytes, FILE_BYTES).ok()?;
+    strict::decode(&file.head?.content, limit::RECORD_BYTES).ok()
 }
 
 /// The fingerprint of the certificate that a file claims to be signed by. Not verified.
@@ -279,8 +300,12 @@ impl Report for Verified {
 }
 
 fn verify(path: &Path, pin: Option<Fingerprint>, context: &Context) -> Result<Output, Failure> {
+    let bytes = read_file(path, FILE_BYTES)?;
     let pinned = || match context.home.settings() {
-        Ok(Settings::Agency(agency)) => agency.operator,
+        Ok(Settings::Agency(agency)) => {
+            let country = head_of(&bytes)?.country.parse().ok()?;
+            agency.operators.get(&country).copied()
+        }
         Ok(Settings::Operator(operator)) => Some(operator.fingerprint),
         // Without a home the pin is given, or asked for below.
         Err(_) => None,
@@ -291,7 +316,7 @@ fn verify(path: &Path, pin: Option<Fingerprint>, context: &Context) -> Result<Ou
             path.display()
         ))
     })?;
-    let directory = read(&read_file(path, FILE_BYTES)?, &pin, context.now())?;
+    let directory = read(&bytes, &pin, context.now())?;
     Ok(Output::of(&Verified(Summary::of(
         &directory,
         context.now(),

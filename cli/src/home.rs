@@ -8,7 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use waypost_proto::id::{AgencyId, DeskName, Fingerprint, NodeId};
+use waypost_proto::id::{AgencyId, Country, DeskName, Fingerprint, NodeId};
 use waypost_proto::limit;
 use zeroize::Zeroizing;
 
@@ -33,8 +33,8 @@ pub enum HomeFile {
     Settings,
     /// `state.json`: what was last seen.
     State,
-    /// `directory.pb`: the installed directory.
-    Directory,
+    /// `directory-<country>.pb`: the installed directory of a country.
+    Directory(Country),
     /// `node.toml`: the configuration proposed for the agency's node.
     NodeConfig,
     /// `admin/agency.key`: the agency's secret key, locked.
@@ -82,7 +82,7 @@ impl HomeFile {
         match self {
             Self::Settings => "home.toml".into(),
             Self::State => "state.json".into(),
-            Self::Directory => "directory.pb".into(),
+            Self::Directory(country) => format!("directory-{country}.pb").into(),
             Self::NodeConfig => "node.toml".into(),
             Self::AgencyKey => "admin/agency.key".into(),
             Self::DeskKey(desk) => format!("admin/desk-{desk}.key").into(),
@@ -106,7 +106,7 @@ impl HomeFile {
     /// Bytes that it may have.
     const fn limit(&self) -> usize {
         match self {
-            Self::Directory | Self::OperatorDirectory => DIRECTORY_BYTES,
+            Self::Directory(_) | Self::OperatorDirectory => DIRECTORY_BYTES,
             Self::Roster => limit::ROSTER_BYTES,
             Self::AgencyCertificate
             | Self::DeskCertificate(_)
@@ -121,7 +121,7 @@ impl HomeFile {
         match self {
             Self::Settings => "the settings of the home",
             Self::State => "the state of the home",
-            Self::Directory | Self::OperatorDirectory => "the directory",
+            Self::Directory(_) | Self::OperatorDirectory => "the directory",
             Self::NodeConfig => "the node's configuration",
             Self::AgencyKey => "the agency's secret key",
             Self::DeskKey(_) => "the desk's secret key",
@@ -144,7 +144,7 @@ impl HomeFile {
     /// What brings it into being.
     const fn remedy(&self) -> &'static str {
         match self {
-            Self::Directory => "waypost directory install FILE --pin FINGERPRINT",
+            Self::Directory(_) => "waypost directory install FILE --pin FINGERPRINT",
             Self::OperatorDirectory => "waypost directory sign",
             Self::OperatorAgency(_) => "waypost directory add --registration FILE",
             Self::OperatorNode(_) => "waypost directory add --node FILE",
@@ -518,7 +518,9 @@ mod tests {
     #[test]
     fn a_missing_file_names_the_command_that_makes_it() {
         let (_folder, home) = home();
-        let failure = home.read(&HomeFile::Directory).unwrap_err();
+        let failure = home
+            .read(&HomeFile::Directory("gb".parse().unwrap()))
+            .unwrap_err();
         assert!(failure.to_string().contains("waypost directory install"));
         let nowhere = Home {
             root: home.root.join("none"),
@@ -548,16 +550,17 @@ mod tests {
             digest: waypost_proto::id::Digest::of(b"head"),
         };
         home.update_state(|state| {
-            state.directory = Some(seen);
+            state.heads.insert("gb".parse().unwrap(), seen);
             Ok(())
         })
         .unwrap();
         let failed: Result<(), _> = home.update_state(|state| {
-            state.directory = None;
+            state.heads.clear();
             Err(Failure::error("no"))
         });
         assert!(failed.is_err());
-        assert_eq!(home.state().unwrap().directory, Some(seen));
+        let kept = home.state().unwrap().heads;
+        assert_eq!(kept.into_values().collect::<Vec<_>>(), [seen]);
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use waypost_policies::{Bundle, Judge, Permitted, RecipientDesk, Rules, SenderFacts, permit};
 use waypost_proto::case::{self, Case, Direction};
 use waypost_proto::catalogue::Catalogue;
-use waypost_proto::directory::VerifiedHead;
+use waypost_proto::directories::Directories;
 use waypost_proto::entry;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::header::Header;
 use waypost_proto::id::{AgencyId, Digest, Fingerprint};
-use waypost_proto::openpgp::Certificate;
+use waypost_proto::openpgp::{Certificate, Suite};
 use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
 use waypost_proto::taxonomy::Taxonomy;
@@ -91,12 +91,23 @@ fn judge(header: &Header, sides: &Sides) -> Result<Judge, Stop> {
     })
 }
 
+/// The suite of messages between two agencies: the one that both their directories name.
+pub(crate) fn suite(
+    directories: &Directories,
+    sender: &AgencyId,
+    recipient: &AgencyId,
+) -> Result<Suite, Stop> {
+    directories
+        .suite(sender, recipient)
+        .ok_or_else(|| Stop::refuse(Reason::Suite, "the two directories name different suites"))
+}
+
 /// Checks form, chain and signature.
 pub(crate) fn authenticate(
     received: Received,
     sender: &Party,
     recipient: &Party,
-    suite: waypost_proto::openpgp::Suite,
+    suite: Suite,
     now: waypost_proto::id::Timestamp,
 ) -> Result<Authenticated, Stop> {
     received
@@ -109,20 +120,24 @@ pub(crate) fn authenticate(
 pub(crate) fn check_still_holds(
     tx: &mut Tx<'_>,
     agency: &Agency,
-    directory: &VerifiedHead,
+    directories: &Directories,
     own_roster: Digest,
     header: &Header,
     sides: &Sides,
 ) -> Result<(), Abort<Stop>> {
     let busy = |detail: &str| Err(Abort::Rejected(Stop::refuse(Reason::Busy, detail)));
-    let accepted = tx.get(&record::directory(&agency.id, directory.country()))?;
-    let accepted = accepted
-        .as_deref()
-        .map(record::Accepted::decode)
-        .transpose();
-    let accepted = accepted.map_err(|e| Abort::Rejected(Stop::from(e)))?;
-    if accepted.is_none_or(|a| a.digest != directory.digest()) {
-        return busy("the directory changed meanwhile");
+    for side in [&header.sender, &header.recipient] {
+        let country = side.agency.country();
+        let accepted = tx.get(&record::directory(&agency.id, country.as_str()))?;
+        let accepted = accepted
+            .as_deref()
+            .map(record::Accepted::decode)
+            .transpose();
+        let accepted = accepted.map_err(|e| Abort::Rejected(Stop::from(e)))?;
+        let judged = directories.of(&country).map(|d| d.head().digest());
+        if judged.is_none() || accepted.map(|a| a.digest) != judged {
+            return busy("a directory changed meanwhile");
+        }
     }
     if agency.own().roster().digest() != own_roster {
         return busy("the roster changed meanwhile");

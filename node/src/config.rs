@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::section::Section;
 use toml::{Table, Value};
-use waypost_proto::id::{AgencyId, Fingerprint, NodeId};
+use waypost_proto::id::{AgencyId, Country, Fingerprint, NodeId};
 
 use crate::files::{self, FileError};
 use crate::tls::listener::Bounds;
@@ -36,8 +36,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[public]`: where others reach it.
     pub public: Public,
-    /// `[directory]`: whom it trusts for names.
-    pub directory: Directory,
+    /// `[[directory]]`: whom it trusts for names, its own country's operator first.
+    pub directories: Vec<Directory>,
     /// `[[agency]]`: the agencies that it serves.
     pub agencies: Vec<Agency>,
     /// `[log]`.
@@ -64,9 +64,11 @@ pub struct Public {
     pub desks: Endpoint,
 }
 
-/// The directory and who signs it.
+/// A country's directory and who signs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
+    /// The country; the node's own if absent.
+    pub country: Country,
     /// Fingerprint of the operator's certificate: the root of trust.
     pub operator: Fingerprint,
     /// The file in which a new directory arrives.
@@ -347,16 +349,7 @@ fn read(table: Table, folder: &Path, faults: &mut Vec<Fault>) -> Option<Config> 
             desks: desks?,
         })
     });
-    let directory = top.section("directory", faults, |s, faults| {
-        let operator = s.required("operator", faults);
-        let file = s
-            .required("file", faults)
-            .map(|path: PathBuf| folder.join(path));
-        Some(Directory {
-            operator: operator?,
-            file: file?,
-        })
-    });
+    let directories = directories(&mut top, node.as_ref(), folder, faults);
     let agencies = agencies(&mut top, folder, faults);
     let log = top.section("log", faults, |s, faults| {
         let level = s.optional("level", faults).unwrap_or(Level::Info);
@@ -370,11 +363,62 @@ fn read(table: Table, folder: &Path, faults: &mut Vec<Fault>) -> Option<Config> 
         data: data?,
         listen: listen?,
         public: public?,
-        directory: directory?,
+        directories,
         agencies,
         log: log?,
         limits: limits?,
     })
+}
+
+/// One of each country and operator, the node's own country's first.
+fn directories(
+    top: &mut Section,
+    node: Option<&NodeId>,
+    folder: &Path,
+    faults: &mut Vec<Fault>,
+) -> Vec<Directory> {
+    let own = node.map(NodeId::country);
+    let mut own_listed = false;
+    let mut directories: Vec<Directory> = Vec::new();
+    for (index, mut section) in top.sections("directory", faults).into_iter().enumerate() {
+        let country = section.optional("country", faults).or_else(|| own.clone());
+        own_listed |= country == own;
+        let operator = section.required("operator", faults);
+        let file = section
+            .required("file", faults)
+            .map(|path: PathBuf| folder.join(path));
+        section.finish(faults);
+        let (Some(country), Some(operator), Some(file)) = (country, operator, file) else {
+            continue;
+        };
+        for (key, twice) in [
+            ("country", directories.iter().any(|d| d.country == country)),
+            (
+                "operator",
+                directories.iter().any(|d| d.operator == operator),
+            ),
+        ] {
+            if twice {
+                faults.push(Fault {
+                    key: format!("directory[{index}].{key}"),
+                    problem: "is listed twice: one operator vouches for one country".to_owned(),
+                });
+            }
+        }
+        directories.push(Directory {
+            country,
+            operator,
+            file,
+        });
+    }
+    directories.sort_by_key(|d| Some(&d.country) != own.as_ref());
+    if own.is_some() && !own_listed {
+        faults.push(Fault {
+            key: "directory".to_owned(),
+            problem: "is missing for the node's own country".to_owned(),
+        });
+    }
+    directories
 }
 
 fn agencies(top: &mut Section, folder: &Path, faults: &mut Vec<Fault>) -> Vec<Agency> {

@@ -8,6 +8,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use waypost_proto::directory::VerifiedHead;
 use waypost_proto::header::Header;
 use waypost_proto::id::{AgencyId, Digest, Fingerprint, MessageId, SubjectRef};
 use waypost_proto::openpgp::Certificate;
@@ -118,7 +119,7 @@ impl Desk for DeskService {
         Ok(Response::new(wire::LogInReply {
             time: self.node.now().0,
             origin: waypost_proto::directory::origin(&session.agency),
-            directory_version: self.node.directory().head().version(),
+            directories: directory_states(&self.node),
             degraded: self.node.is_degraded(agency),
         }))
     }
@@ -338,6 +339,17 @@ impl Desk for DeskService {
         let acting = self.acting(&request)?;
         consistency(&self.node, &acting.agency.id, request.get_ref()).map(Response::new)
     }
+}
+
+/// The directories in force, as an officer is told at the log-in.
+fn directory_states(node: &Node) -> Vec<wire::DirectoryState> {
+    let now = node.now();
+    let state = |head: &VerifiedHead| wire::DirectoryState {
+        country: head.country().to_string(),
+        version: head.version(),
+        degraded: !head.is_fresh(now),
+    };
+    node.directory().iter().map(|d| state(d.head())).collect()
 }
 
 /// One item of a list, from a stored message.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use waypost_policies::{Bundle, Rules};
-use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::directories::Directories;
 use waypost_proto::id::{AgencyId, NodeId, Timestamp};
 use waypost_proto::note::Verifier;
 use waypost_proto::party::Party;
@@ -95,7 +95,7 @@ pub struct Node {
     /// Keeps requests of one pair of agencies in order.
     pub turns: Turns,
     agencies: BTreeMap<AgencyId, Arc<Agency>>,
-    directory: RwLock<Arc<VerifiedDirectory>>,
+    directories: RwLock<Arc<Directories>>,
 }
 
 /// The parts of a [`Node`].
@@ -115,8 +115,8 @@ pub struct Parts {
     pub parties: Parties,
     /// Agencies hosted.
     pub agencies: Vec<Agency>,
-    /// The directory in force.
-    pub directory: Arc<VerifiedDirectory>,
+    /// The directories in force.
+    pub directories: Arc<Directories>,
 }
 
 impl Node {
@@ -138,7 +138,7 @@ impl Node {
                 .into_iter()
                 .map(|a| (a.id.clone(), Arc::new(a)))
                 .collect(),
-            directory: RwLock::new(parts.directory),
+            directories: RwLock::new(parts.directories),
         }
     }
 
@@ -159,18 +159,18 @@ impl Node {
         self.agencies.values()
     }
 
-    /// The directory in force.
+    /// The directories in force.
     #[must_use]
-    pub fn directory(&self) -> Arc<VerifiedDirectory> {
+    pub fn directory(&self) -> Arc<Directories> {
         Arc::clone(
             &self
-                .directory
+                .directories
                 .read()
                 .unwrap_or_else(PoisonError::into_inner),
         )
     }
 
-    /// Names peers by their TLS keys, by the directory of the moment.
+    /// Names peers by their TLS keys, by the directories of the moment.
     #[must_use]
     pub fn peer_names(self: &Arc<Self>) -> PeerNames {
         let node = Arc::clone(self);
@@ -181,19 +181,20 @@ impl Node {
         })
     }
 
-    /// Puts a newer directory in force. Its acceptance is in every agency's log before.
-    pub(crate) fn replace_directory(&self, directory: Arc<VerifiedDirectory>) {
+    /// Puts newer directories in force. Their acceptance is in every agency's log before.
+    pub(crate) fn replace_directories(&self, directories: Arc<Directories>) {
         *self
-            .directory
+            .directories
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = directory;
+            .unwrap_or_else(PoisonError::into_inner) = directories;
     }
 
-    /// Whether the directory or the agency's own roster is past its validity.
+    /// Whether the agency's directory or its own roster is past its validity.
     #[must_use]
     pub fn is_degraded(&self, agency: &Agency) -> bool {
         let now = self.now();
-        !self.directory().head().is_fresh(now) || !agency.own().roster().is_fresh(now)
+        !self.directory().is_fresh(&agency.id.country(), now)
+            || !agency.own().roster().is_fresh(now)
     }
 }
 

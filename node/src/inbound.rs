@@ -17,8 +17,8 @@ use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message as _;
+use waypost_proto::directories::Directories;
 use waypost_proto::directory::AgencyRecord;
-use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::entry::Entry;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::evidence::{EvidenceError, Gap, Proved};
@@ -213,7 +213,8 @@ enum Checked {
 struct Batch {
     agency: Arc<Agency>,
     sender: AgencyRecord,
-    directory: Arc<VerifiedDirectory>,
+    directory: Arc<Directories>,
+    suite: Suite,
     now: Timestamp,
 }
 
@@ -236,6 +237,7 @@ impl Batch {
             return Err(Stop::refuse(Reason::NotHostedByPeer, "sender agency"));
         }
         Ok(Self {
+            suite: accept::suite(&directory, &sender.id, recipient)?,
             agency: Arc::clone(agency),
             sender,
             directory,
@@ -300,7 +302,7 @@ impl Batch {
         node: &Node,
         checks: Vec<Result<Check, Stop>>,
     ) -> Vec<Result<Checked, Stop>> {
-        let (suite, now) = (self.directory.head().suite(), self.now);
+        let (suite, now) = (self.suite, self.now);
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let share = checks.len().div_ceil(threads).max(1);
         let mut checks = checks.into_iter();

@@ -5,6 +5,7 @@
 //! disclosures are allowed (`waypost-policies`).
 
 pub mod config;
+pub mod directories;
 pub mod files;
 pub mod serve;
 pub mod setup;

@@ -21,11 +21,12 @@ use crate::sequencer::Abort;
 /// # Errors
 /// When the directory does not hold it, or its node cannot be reached.
 pub async fn look_up(node: &Node, id: &AgencyId) -> Result<wire::LookUpReply, Stop> {
-    let directory = node.directory();
+    let directories = node.directory();
     let unknown = || Stop::refuse(Reason::UnknownAgency, "not in the directory");
+    let directory = directories.of_agency(id).ok_or_else(unknown)?;
     let record = directory.agency(id).ok_or_else(unknown)?;
     let certificate = directory.certificate(id).ok_or_else(unknown)?;
-    let counterpart = node.counterpart_now(&directory, id, node.now()).await?;
+    let counterpart = node.counterpart_now(directory, id, node.now()).await?;
     let roster =
         wire::Signed::decode(counterpart.party.roster().as_bytes()).map_err(|_| Stop::Failed)?;
     Ok(wire::LookUpReply {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
-use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::directories::Directories;
 use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::id::{AgencyId, Fingerprint, SubjectRef, Timestamp};
 use waypost_proto::reason::Reason;
@@ -77,7 +77,7 @@ pub async fn submit(
         recipient_bundle: counterpart.bundle,
         recipient_rules: counterpart.rules,
     };
-    let suite = directory.head().suite();
+    let suite = accept::suite(&directory, &agency.id, recipient)?;
     let message = accept::authenticate(received, &sides.sender, &sides.recipient, suite, now)?;
     message
         .check_not_expired(now)
@@ -115,7 +115,7 @@ fn known(node: &Node, agency: &Agency, received: &Received) -> Result<Option<u64
 async fn commit(
     node: &Arc<Node>,
     agency: &Arc<Agency>,
-    directory: Arc<VerifiedDirectory>,
+    directory: Arc<Directories>,
     permitted: Permitted<Authenticated>,
     sides: Sides,
     subject: Option<SubjectRef>,
@@ -132,7 +132,7 @@ async fn commit(
             let counterpart = &header.recipient.agency;
             // What the permit was judged under is a precondition of the commit.
             let own = header.sender_roster;
-            accept::check_still_holds(tx, &owner, directory.head(), own, header, &sides)?;
+            accept::check_still_holds(tx, &owner, &directory, own, header, &sides)?;
             if tx
                 .get(&record::message(&owner.id, &header.message_id))?
                 .is_some()

@@ -120,8 +120,7 @@ impl Parties {
         let channel = match channels.get(&node.id) {
             Some((record, channel)) if record == node => channel.clone(),
             _ => {
-                let mut pins = vec![node.tls_key];
-                pins.extend(node.tls_key_next);
+                let pins: Vec<Digest> = node.tls_keys().collect();
                 let channel = connector::peer_channel(&node.peer_endpoint, &self.identity, &pins)
                     .map_err(unavailable)?;
                 if channels.len() >= limit::PEER_CHANNELS {

@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use tonic::Status;
+use waypost_proto::directories::Directories;
 use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::id::{AgencyId, Digest, MessageId, Timestamp};
 use waypost_proto::openpgp::Certificate;
@@ -130,14 +131,26 @@ impl Node {
     /// reached, as it was last accepted into this node's logs.
     ///
     /// # Errors
-    /// As [`crate::parties::Parties::citing`].
+    /// As [`crate::parties::Parties::citing`]; [`Reason::Degraded`] when its country's directory is
+    /// past its validity.
     pub async fn counterpart(
         &self,
-        directory: &VerifiedDirectory,
+        directories: &Directories,
         agency: &AgencyId,
         cited: Cited,
         now: Timestamp,
     ) -> Result<Counterpart, Stop> {
+        let country = agency.country();
+        let Some(directory) = directories.of(&country) else {
+            return Err(Stop::refuse(
+                Reason::UnknownAgency,
+                "no directory of its country",
+            ));
+        };
+        if !directory.head().is_fresh(now) {
+            let detail = format!("the directory of `{country}` is past its validity");
+            return Err(Stop::refuse(Reason::Degraded, detail));
+        }
         if let Some(hosted) = self.hosted(agency) {
             return if hosted.party.roster().digest() == cited.roster {
                 Ok(hosted)

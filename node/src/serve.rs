@@ -21,7 +21,7 @@ use crate::server::{Addresses, ServeError, Server, Services, Stopped};
 use crate::start::{self, StartError};
 use crate::store::Store;
 use crate::tls::key::{self, KeyError};
-use crate::{relay, rpc};
+use crate::{directories, relay, rpc};
 
 /// Why a node did not run.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +93,7 @@ pub async fn run(
         tokio::select! {
             () = stop => {}
             error = failed => outcome = Err(RunError::Failed(error)),
-            () = reload_directory(&node, config, &mut reload) => {}
+            () = reload_directories(&node, config, &mut reload) => {}
             () = ended(&mut relay) => outcome = Err(RunError::Relay),
         }
         if let Err(error) = &outcome {
@@ -124,15 +124,20 @@ async fn ended<T>(task: &mut Option<JoinHandle<T>>) {
     }
 }
 
-/// Reads the directory anew at every SIGHUP, for ever. What does not hold changes nothing.
-async fn reload_directory(node: &Arc<Node>, config: &Config, signal: &mut Signal) {
+/// Reads every directory anew at every SIGHUP, for ever. One that does not hold changes nothing, and
+/// holds up no other.
+async fn reload_directories(node: &Arc<Node>, config: &Config, signal: &mut Signal) {
     while signal.recv().await.is_some() {
-        match start::reload_directory(node, config).await {
-            Ok(version) => tracing::info!(version, "directory in force"),
-            Err(error) => {
-                tracing::error!(error = %causes(&error), "the directory in force stays");
+        for listed in &config.directories {
+            let country = &listed.country;
+            match directories::reload(node, listed).await {
+                Ok(version) => tracing::info!(%country, version, "directory in force"),
+                Err(error) => {
+                    tracing::error!(%country, error = %causes(&error), "the directory in force stays");
+                }
             }
         }
+        directories::warn_of_expired(node);
     }
     std::future::pending().await
 }

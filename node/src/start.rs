@@ -4,24 +4,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waypost_policies::{Bundle, BundleError, RuleError, Rules};
+use waypost_proto::directories::Directories;
 use waypost_proto::directory::{AgencyRecord, DirectoryError};
-use waypost_proto::directory_file::VerifiedDirectory;
 use waypost_proto::id::{AgencyId, NodeId, Timestamp};
 use waypost_proto::note::Verifier;
 use waypost_proto::openpgp::{Certificate, CertificateError};
 use waypost_proto::party::{Party, PartyError};
 use waypost_proto::tls::Identity;
-use waypost_proto::wire::{self, log_entry::Event};
+use waypost_proto::wire;
 
 use crate::accept::{self, Officers};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::directories;
 use crate::files::{self, FileError};
 use crate::host::{self, Agency, Node, Stop};
 use crate::limit;
 use crate::parties::Parties;
 use crate::record;
-use crate::sequencer::{self, Abort, Log, LogConfig, LogError, Sequencer};
+use crate::sequencer::{self, Log, LogConfig, LogError, Sequencer};
 use crate::setup::{self, SetupError};
 use crate::store::sled::{OpenError, SledStore};
 use crate::store::{Store, StoreError};
@@ -53,12 +54,15 @@ pub enum StartError {
         #[source]
         source: Box<DirectoryError>,
     },
-    /// A new directory is past its validity.
-    #[error("the directory `{}` has expired; get the current one from the scheme operator", path.display())]
-    DirectoryExpired {
+    /// A directory that would be put in force is past its validity.
+    #[error("the directory `{}` has expired; install the current one", path.display())]
+    Expired {
         /// The file.
         path: PathBuf,
     },
+    /// A directory could not be read to its end: a bug.
+    #[error("a directory could not be read to its end")]
+    Reading(#[source] tokio::task::JoinError),
     /// The directory does not place the agency here.
     #[error("the directory does not name this node for `{agency}`; ask the scheme operator")]
     NotHere {
@@ -152,21 +156,6 @@ pub struct Started {
     pub sequencer: Sequencer,
 }
 
-/// Reads and verifies the directory of the configuration.
-///
-/// # Errors
-/// [`StartError::File`], [`StartError::Directory`].
-pub fn directory(config: &Config, now: Timestamp) -> Result<VerifiedDirectory, StartError> {
-    let path = &config.directory.file;
-    let bytes = files::read_public(path, limit::DIRECTORY_FILE_BYTES)?;
-    VerifiedDirectory::verify(&bytes, &config.directory.operator, now).map_err(|source| {
-        StartError::Directory {
-            path: path.clone(),
-            source: Box::new(source),
-        }
-    })
-}
-
 /// Opens the store in the data folder of the configuration.
 ///
 /// # Errors
@@ -186,7 +175,7 @@ pub async fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Started, StartError> {
     let now = clock.now();
-    let directory = Arc::new(directory(config, now)?);
+    let directories = directories::load(config, now)?;
     let vault = Arc::new(Vault::open(&config.data.join(VAULT_FILE))?);
     let mut agencies = Vec::new();
     let mut logs = Vec::new();
@@ -195,7 +184,7 @@ pub async fn start(
         let verifier = hosted.log_key.verifier().clone();
         let own = own_party(
             config,
-            &directory,
+            &directories,
             store.as_ref(),
             &listed.id,
             &hosted.registration,
@@ -235,8 +224,9 @@ pub async fn start(
         sequencer: sequencer.handle(),
         parties: Parties::new(identity),
         agencies,
-        directory,
+        directories: Arc::new(directories),
     }));
+    directories::warn_of_expired(&node);
     for agency in node.agencies() {
         accept_in_force(&node, agency)
             .await
@@ -283,14 +273,14 @@ fn begin_log(
 /// The agency's own chain: with the roster of its registration, or a newer one published since.
 fn own_party(
     config: &Config,
-    directory: &VerifiedDirectory,
+    directories: &Directories,
     store: &dyn Store,
     agency: &AgencyId,
     registration: &wire::Registration,
     verifier: &Verifier,
     now: Timestamp,
 ) -> Result<Party, StartError> {
-    let (record, certificate) = placed(&config.node, directory, agency, verifier)?;
+    let (record, certificate) = placed(&config.node, directories, agency, verifier)?;
     let chain = |source| StartError::Chain {
         agency: agency.clone(),
         source: Box::new(source),
@@ -346,37 +336,14 @@ fn policies(
     Ok((Arc::new(bundle), Arc::new(rules)))
 }
 
-/// Logs the directory, roster and bundle that this start put in force, where they are new.
+/// Logs the directories, roster and bundle that this start put in force, where they are new.
 async fn accept_in_force(node: &Arc<Node>, agency: &Arc<Agency>) -> Result<(), Stop> {
-    let directory = node.directory();
+    let directories = node.directory();
     let owner = Arc::clone(agency);
     node.sequencer
         .run(&agency.id, move |tx| {
-            let head = directory.head();
-            let key = record::directory(&owner.id, head.country());
-            let before = tx.get(&key)?;
-            let before = before
-                .as_deref()
-                .map(record::Accepted::decode)
-                .transpose()
-                .map_err(|e| Abort::Rejected(Stop::from(e)))?;
-            if let Some(before) = before {
-                head.check_not_older(before.version, before.digest)
-                    .map_err(|e| {
-                        Abort::Rejected(Stop::refuse(waypost_proto::reason::Reason::Degraded, e))
-                    })?;
-            }
-            if before.is_none_or(|b| b.digest != head.digest()) {
-                tx.append(Event::DirectoryAccepted(wire::DirectoryAccepted {
-                    country: head.country().to_owned(),
-                    version: head.version(),
-                    digest: head.digest().as_bytes().to_vec(),
-                }))?;
-                let accepted = record::Accepted {
-                    version: head.version(),
-                    digest: head.digest(),
-                };
-                tx.put(key, accepted.encode())?;
+            for directory in directories.iter() {
+                directories::accept(tx, &owner.id, directory)?;
             }
             accept::accept_chain(
                 tx,
@@ -390,75 +357,16 @@ async fn accept_in_force(node: &Arc<Node>, agency: &Arc<Agency>) -> Result<(), S
     Ok(())
 }
 
-/// Reads the directory anew and puts it in force if it is newer: logged first, in every agency's log.
-///
-/// # Errors
-/// [`StartError`]; the one in force stays.
-pub async fn reload_directory(node: &Arc<Node>, config: &Config) -> Result<u64, StartError> {
-    let fresh = Arc::new(directory(config, node.now())?);
-    let version = fresh.head().version();
-    let before = node.directory();
-    fresh
-        .head()
-        .check_not_older(before.head().version(), before.head().digest())
-        .map_err(|source| StartError::Directory {
-            path: config.directory.file.clone(),
-            source: Box::new(source),
-        })?;
-    if version == before.head().version() {
-        return Ok(version);
-    }
-    if !fresh.head().is_fresh(node.now()) {
-        return Err(StartError::DirectoryExpired {
-            path: config.directory.file.clone(),
-        });
-    }
-    // All that could be wrong with it is found before anything is logged.
-    for agency in node.agencies() {
-        renewed(&node.id, &fresh, &agency.own(), &agency.log_key, node.now())?;
-    }
-    for agency in node.agencies() {
-        let entry = wire::DirectoryAccepted {
-            country: fresh.head().country().to_owned(),
-            version,
-            digest: fresh.head().digest().as_bytes().to_vec(),
-        };
-        let accepted = record::Accepted {
-            version,
-            digest: fresh.head().digest(),
-        };
-        let key = record::directory(&agency.id, fresh.head().country());
-        node.sequencer
-            .run(&agency.id, move |tx| -> Result<(), Abort<Stop>> {
-                tx.append(Event::DirectoryAccepted(entry))?;
-                tx.put(key, accepted.encode())?;
-                Ok(())
-            })
-            .await
-            .map_err(|abort| StartError::Accept {
-                agency: agency.id.clone(),
-                source: Stop::from(abort),
-            })?;
-    }
-    // Roles and attestations of our own agencies are the new directory's as well.
-    for agency in node.agencies() {
-        let renew = |own: &Party| renewed(&node.id, &fresh, own, &agency.log_key, node.now());
-        agency.renew_own(renew)?;
-    }
-    node.replace_directory(fresh);
-    Ok(version)
-}
-
 /// An agency's own chain, with the roster in force, under its record of another directory.
-fn renewed(
+pub(crate) fn renewed(
     node: &NodeId,
-    directory: &VerifiedDirectory,
+    directories: &Directories,
     own: &Party,
     log_key: &Verifier,
     now: Timestamp,
 ) -> Result<Party, StartError> {
     let agency = &own.record().id;
-    let (record, certificate) = placed(node, directory, agency, log_key)?;
+    let (record, certificate) = placed(node, directories, agency, log_key)?;
     let certificates = own.certificates().cloned();
     Party::assemble(
         record.clone(),
@@ -476,18 +384,18 @@ fn renewed(
 /// The record of an agency that the directory places at this node, with its log key.
 fn placed<'d>(
     node: &NodeId,
-    directory: &'d VerifiedDirectory,
+    directories: &'d Directories,
     agency: &AgencyId,
     log_key: &Verifier,
 ) -> Result<(&'d AgencyRecord, &'d Certificate), StartError> {
     let not_here = || StartError::NotHere {
         agency: agency.clone(),
     };
-    let record = directory
+    let record = directories
         .agency(agency)
         .filter(|r| r.node == *node)
         .ok_or_else(not_here)?;
-    let certificate = directory.certificate(agency).ok_or_else(not_here)?;
+    let certificate = directories.certificate(agency).ok_or_else(not_here)?;
     if record.log_keys.iter().any(|k| k.verifier == *log_key) {
         Ok((record, certificate))
     } else {

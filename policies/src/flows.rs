@@ -109,7 +109,7 @@ fn why(withheld: &Withheld) -> &str {
     match &withheld.reason {
         Reason::Forbidden { rule, .. } => rule,
         Reason::KindCeiling => "(never in this kind)",
-        Reason::NotPermitted => "(nothing permits it)",
+        Reason::NotPermitted { .. } => "(nothing permits it)",
         Reason::Error => "(error)",
     }
 }

@@ -1,35 +1,13 @@
 //! The decision: may this part go to this desk? What both bundles allow, goes.
 
-use std::fmt;
 use std::sync::Arc;
 
-use waypost_proto::draft::{Decider, Reason, Verdict};
+use waypost_proto::draft::{Decider, Reason, Side, Verdict};
 use waypost_proto::manifest::Facts;
 use waypost_proto::vocabulary::Part;
 
 use crate::facts::{RecipientDesk, SenderFacts, Situation};
 use crate::rules::{Answer, Rule, Rules};
-
-/// Whose bundle objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Side {
-    /// The sender's bundle.
-    Sender,
-    /// The recipient's bundle.
-    Recipient,
-    /// One bundle that both use.
-    Both,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sender => "the sender's policies",
-            Self::Recipient => "the recipient's policies",
-            Self::Both => "the policies of both",
-        })
-    }
-}
 
 /// Why a bundle objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,25 +93,32 @@ impl Decider for Judge {
 /// that something can, so that nobody is told to ask for consent in vain; a forbid before "nothing
 /// permits it".
 fn reason(objections: &[Objection]) -> Reason {
-    let forbidding = objections
-        .iter()
-        .flat_map(|objection| match &objection.cause {
+    let forbidding = objections.iter().flat_map(|objection| {
+        let rules = match &objection.cause {
             Cause::Forbidden(rules) => rules.as_slice(),
             Cause::NothingPermits | Cause::Failed(_) => &[],
-        });
+        };
+        rules.iter().map(|rule| (objection.side, rule))
+    });
     if objections
         .iter()
         .any(|o| matches!(o.cause, Cause::Failed(_)))
     {
         return Reason::Error;
     }
-    match forbidding.min_by_key(|rule| (!rule.remedy.is_empty(), &rule.id)) {
-        Some(rule) => Reason::Forbidden {
+    match forbidding.min_by_key(|(_, rule)| (!rule.remedy.is_empty(), &rule.id)) {
+        Some((by, rule)) => Reason::Forbidden {
+            by,
             rule: rule.id.clone(),
             advice: rule.advice.clone(),
             source: rule.source.clone(),
         },
-        None => Reason::NotPermitted,
+        None => Reason::NotPermitted {
+            by: match objections {
+                [only] => only.side,
+                _ => Side::Both,
+            },
+        },
     }
 }
 
@@ -347,7 +332,10 @@ mod tests {
         assert_eq!(shown(Part::CopRest), "cooperation-withheld");
         assert_eq!(shown(Part::Ind), "adult-consent");
         let verdict = judge.decide(&adult_who_consents(), Part::Edu);
-        assert_eq!(verdict, Verdict::Withhold(Reason::NotPermitted));
+        assert_eq!(
+            verdict,
+            Verdict::Withhold(Reason::NotPermitted { by: Side::Both })
+        );
         let verdict = judge.decide(&adult_who_consents(), Part::Ind);
         assert_eq!(
             verdict,

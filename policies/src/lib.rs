@@ -39,7 +39,7 @@ mod referral;
 
 pub use bundle::{Bundle, BundleError};
 pub use facts::{RecipientDesk, SenderFacts, Zone};
-pub use judge::{Cause, Decision, Judge, Objection, Side};
+pub use judge::{Cause, Decision, Judge, Objection};
 pub use permit::{Denied, Permitted, permit};
 pub use prove::prove;
 pub use rules::{Rule, RuleError, Rules};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use prost::Message;
 
 use crate::context::Context;
-use crate::id::{AgencyId, Digest, IdError, NodeId, Timestamp};
+use crate::id::{AgencyId, Country, Digest, IdError, NodeId, Timestamp};
 use crate::limit;
 use crate::merkle;
 use crate::note::{KeyName, NoteError, Verifier};
@@ -116,7 +116,7 @@ pub enum DirectoryError {
         /// The id.
         id: String,
         /// The operator's country.
-        country: String,
+        country: Country,
     },
     /// DIR-06: the record is not in the tree under this head.
     #[error("DIR-06: the record is not proved by the directory head")]
@@ -171,10 +171,18 @@ pub enum DirectoryError {
         wait_seconds: u64,
     },
     /// DIR-13: two nodes with one TLS key: neither could be told from the other.
-    #[error("DIR-13: `{node}` has a TLS key that another node of the directory has")]
+    #[error("DIR-13: `{node}` has a TLS key that another node has")]
     TlsKey {
         /// The second node.
         node: NodeId,
+    },
+    /// DIR-14: a directory of another country than the one that its operator is pinned for.
+    #[error("DIR-14: the directory is of `{found}`, its operator is pinned for `{pinned}`")]
+    Pinned {
+        /// The country that the head names.
+        found: Country,
+        /// The country that the operator is pinned for.
+        pinned: Country,
     },
 }
 
@@ -339,10 +347,11 @@ impl NodeRecord {
         })
     }
 
-    /// Whether `key` is the TLS key in use or the next one.
-    #[must_use]
-    pub fn has_tls_key(&self, key: &Digest) -> bool {
-        self.tls_key == *key || self.tls_key_next.as_ref() == Some(key)
+    /// The TLS key in use and, during a change, the next one.
+    pub fn tls_keys(&self) -> impl Iterator<Item = Digest> {
+        [Some(self.tls_key), self.tls_key_next]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -370,14 +379,14 @@ impl Record {
         }
     }
 
-    pub(crate) fn check_country(&self, country: &str) -> Result<(), DirectoryError> {
+    pub(crate) fn check_country(&self, country: &Country) -> Result<(), DirectoryError> {
         let (_, id) = self.sort_key();
-        if id.split('.').next() == Some(country) {
+        if id.split('.').next() == Some(country.as_str()) {
             Ok(())
         } else {
             Err(DirectoryError::Country {
                 id: id.to_owned(),
-                country: country.to_owned(),
+                country: country.clone(),
             })
         }
     }
@@ -423,7 +432,7 @@ pub fn check_succession(
 /// A directory head whose signature has verified under the pinned operator.
 #[derive(Debug, Clone)]
 pub struct VerifiedHead {
-    country: String,
+    country: Country,
     version: u64,
     valid_until: Timestamp,
     records: u64,
@@ -454,11 +463,6 @@ impl VerifiedHead {
         }
         operator.verify(Context::Directory, &signed.content, &signed.signature, at)?;
         let head: wire::DirectoryHead = strict::decode(&signed.content, limit::RECORD_BYTES)?;
-        let country_ok =
-            head.country.len() == 2 && head.country.bytes().all(|b| b.is_ascii_lowercase());
-        if !country_ok {
-            return Err(DirectoryError::Text { field: "country" });
-        }
         let (created, valid_until) = (Timestamp(head.created), Timestamp(head.valid_until));
         // One created in the future would stay valid for longer than 30 days from now.
         if valid_until <= created
@@ -475,7 +479,7 @@ impl VerifiedHead {
             .and_then(|suite| Suite::try_from(suite).ok())
             .ok_or(DirectoryError::Text { field: "suite" })?;
         Ok(Self {
-            country: head.country,
+            country: head.country.parse()?,
             version: head.version,
             valid_until,
             records: head.records,
@@ -493,7 +497,7 @@ impl VerifiedHead {
 
     /// The operator's country.
     #[must_use]
-    pub fn country(&self) -> &str {
+    pub const fn country(&self) -> &Country {
         &self.country
     }
 

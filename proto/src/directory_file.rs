@@ -1,6 +1,6 @@
 //! The whole directory as a file: what an operator publishes, and a node or desk installs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use prost::Message;
 
@@ -23,6 +23,7 @@ pub struct VerifiedDirectory {
     tree: merkle::Tree,
     agencies: BTreeMap<AgencyId, (usize, AgencyRecord, Certificate)>,
     nodes: BTreeMap<NodeId, (usize, NodeRecord)>,
+    tls_keys: BTreeMap<Digest, NodeId>,
 }
 
 impl VerifiedDirectory {
@@ -57,6 +58,7 @@ impl VerifiedDirectory {
             tree,
             agencies: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            tls_keys: BTreeMap::new(),
         };
         directory.index(&file.certificates)?;
         Ok(directory)
@@ -66,7 +68,6 @@ impl VerifiedDirectory {
         let mut by_digest: BTreeMap<Digest, &Vec<u8>> =
             certificates.iter().map(|c| (Digest::of(c), c)).collect();
         let mut last: Option<(u8, String)> = None;
-        let mut tls_keys = BTreeSet::new();
         for (index, bytes) in self.records.iter().enumerate() {
             let record = Record::parse(bytes)?;
             record.check_country(self.head.country())?;
@@ -78,10 +79,13 @@ impl VerifiedDirectory {
             last = Some(key);
             match record {
                 Record::Node(node) => {
-                    let next = node.tls_key_next.filter(|next| *next != node.tls_key);
-                    let mut keys = [Some(node.tls_key), next].into_iter().flatten();
-                    if !keys.all(|key| tls_keys.insert(key)) {
-                        return Err(DirectoryError::TlsKey { node: node.id });
+                    for key in node.tls_keys() {
+                        let holder = self.tls_keys.insert(key, node.id.clone());
+                        if holder.is_some_and(|holder| holder != node.id) {
+                            return Err(DirectoryError::TlsKey {
+                                node: node.id.clone(),
+                            });
+                        }
                     }
                     self.nodes.insert(node.id.clone(), (index, node));
                 }
@@ -163,7 +167,7 @@ impl VerifiedDirectory {
     /// The node that holds a TLS key, by the digest of its SubjectPublicKeyInfo.
     #[must_use]
     pub fn node_of_tls_key(&self, key: &Digest) -> Option<&NodeRecord> {
-        self.nodes().find(|node| node.has_tls_key(key))
+        self.node(self.tls_keys.get(key)?)
     }
 
     /// The proof of one agency's record.

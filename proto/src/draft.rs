@@ -111,6 +111,27 @@ pub enum DraftError {
     Form(#[from] FormError),
 }
 
+/// Whose rules object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The sender's.
+    Sender,
+    /// The recipient's.
+    Recipient,
+    /// Those of both.
+    Both,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sender => "the sender's policies",
+            Self::Recipient => "the recipient's policies",
+            Self::Both => "the policies of both",
+        })
+    }
+}
+
 /// Why a part is withheld.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
@@ -118,6 +139,8 @@ pub enum Reason {
     KindCeiling,
     /// A rule forbids it.
     Forbidden {
+        /// Whose rule.
+        by: Side,
         /// The rule's id.
         rule: String,
         /// What the officer can do.
@@ -126,7 +149,10 @@ pub enum Reason {
         source: String,
     },
     /// No rule allows it.
-    NotPermitted,
+    NotPermitted {
+        /// In whose rules.
+        by: Side,
+    },
     /// The rules could not be evaluated: withheld to be safe.
     Error,
 }

@@ -18,6 +18,12 @@ pub enum IdError {
         /// What was given, shortened and with only printable characters.
         input: String,
     },
+    /// Not a country.
+    #[error("`{input}` is not a country: expected two lower-case letters, such as `gb`")]
+    Country {
+        /// What was given, shortened and with only printable characters.
+        input: String,
+    },
     /// Not a desk name.
     #[error("`{input}` is not a desk name: expected 1 to 32 of a-z, 0-9 and `-`, such as `intake`")]
     Desk {
@@ -51,6 +57,7 @@ impl IdError {
         let input = String::from("..");
         match self {
             Self::Dotted { .. } => Self::Dotted { input },
+            Self::Country { .. } => Self::Country { input },
             Self::Desk { .. } => Self::Desk { input },
             Self::Hex { .. } | Self::Length { .. } => self,
         }
@@ -74,13 +81,53 @@ fn is_label(label: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+fn is_country(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|b| b.is_ascii_lowercase())
+}
+
 fn is_dotted(id: &str) -> bool {
     let mut labels = id.split('.');
-    let country_ok = labels
-        .next()
-        .is_some_and(|c| c.len() == 2 && c.bytes().all(|b| b.is_ascii_lowercase()));
+    let country_ok = labels.next().is_some_and(is_country);
     let rest: Vec<&str> = labels.collect();
     country_ok && (1..=5).contains(&rest.len()) && rest.iter().all(|l| is_label(l))
+}
+
+/// A country, by its two letters: what an id starts with, and what one scheme operator vouches for.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Country(Box<str>);
+
+impl Country {
+    /// The letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Country {
+    type Err = IdError;
+
+    fn from_str(input: &str) -> Result<Self, IdError> {
+        if is_country(input) {
+            Ok(Self(input.into()))
+        } else {
+            Err(IdError::Country {
+                input: shown(input),
+            })
+        }
+    }
+}
+
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 macro_rules! dotted_id {
@@ -96,10 +143,10 @@ macro_rules! dotted_id {
                 &self.0
             }
 
-            /// The two-letter country that it starts with.
+            /// The country that it starts with.
             #[must_use]
-            pub fn country(&self) -> &str {
-                self.0.split('.').next().unwrap_or_default()
+            pub fn country(&self) -> Country {
+                Country(self.0.split('.').next().unwrap_or_default().into())
             }
         }
 
@@ -323,7 +370,7 @@ mod tests {
     #[test]
     fn an_agency_id_starts_with_its_country() {
         let id: AgencyId = "gb.example-county.child-protection".parse().unwrap();
-        assert_eq!(id.country(), "gb");
+        assert_eq!(id.country().as_str(), "gb");
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod openpgp;
 
 pub mod roster;
 
+pub mod directories;
 pub mod directory;
 pub mod directory_file;
 pub mod party;

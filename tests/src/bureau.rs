@@ -17,10 +17,10 @@ use waypost_cli::context::Context;
 use waypost_cli::home::Home;
 use waypost_cli::passphrase::Source;
 use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE};
-use waypost_proto::id::{AgencyId, Fingerprint};
+use waypost_proto::id::AgencyId;
 
 use crate::letter::VALUES;
-use crate::node::{self, Network, Node};
+use crate::node::{self, Network, Node, Trusted};
 use crate::scheme::Wanted;
 use crate::wait;
 
@@ -91,9 +91,13 @@ impl Country {
 
     async fn found(&self, wanted: &Wanted, pin: &str) -> Result<Bureau> {
         let id: AgencyId = wanted.id.parse()?;
-        let operator: Fingerprint = pin.parse()?;
+        let trusted = Trusted {
+            country: id.country(),
+            operator: pin.parse()?,
+            file: self.directory(),
+        };
         let folder = self.path(&format!("{id}.node"));
-        let node = Node::init(folder, &id, &operator, &self.directory(), Network::Links).await?;
+        let node = Node::init(folder, &id, &[trusted], Network::Links).await?;
         let bureau = Bureau { id, node };
         let admin = bureau.home("admin");
         let init = [

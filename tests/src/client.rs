@@ -54,7 +54,11 @@ impl Client {
             agency: agency.id.clone(),
             officer: officer.certificate().fingerprint(),
             desk: desk.clone(),
-            operator: Some(scheme.pin()),
+            operators: scheme
+                .trusted()
+                .into_iter()
+                .map(|trusted| (trusted.country, trusted.operator))
+                .collect(),
         }))?;
         let subkeys = agency.desk_key().certificate().encryption_keys();
         let subkey = subkeys.last().context("a subkey")?;
@@ -67,7 +71,10 @@ impl Client {
         for (file, content) in [
             (HomeFile::OfficerKey, locked),
             (HomeFile::DeskSealed(desk, *subkey), handed_over),
-            (HomeFile::Directory, fs::read(scheme.file())?),
+            (
+                HomeFile::Directory(agency.id.country()),
+                fs::read(scheme.file()?)?,
+            ),
             (
                 HomeFile::AgencyCertificate,
                 agency.key().certificate().as_bytes().to_vec(),

@@ -71,6 +71,8 @@ mod restart;
 #[cfg(test)]
 mod rosters;
 #[cfg(test)]
+mod states;
+#[cfg(test)]
 mod store_power;
 #[cfg(test)]
 mod tidy;

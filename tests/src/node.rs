@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use waypost_node::setup::NODE_RECORD_FILE;
 use waypost_node::start::STORE_FOLDER;
 use waypost_node::tls::key;
-use waypost_proto::id::{AgencyId, Digest, Fingerprint, NodeId};
+use waypost_proto::id::{AgencyId, Country, Digest, Fingerprint, NodeId};
 use waypost_proto::tls::Identity;
 use waypost_proto::wire;
 
@@ -102,6 +102,31 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// A directory that a node reads, and whom it trusts to sign it.
+#[derive(Debug, Clone)]
+pub struct Trusted {
+    /// The country.
+    pub country: Country,
+    /// Its operator.
+    pub operator: Fingerprint,
+    /// The file.
+    pub file: PathBuf,
+}
+
+impl Trusted {
+    fn section(&self) -> String {
+        let Self {
+            country,
+            operator,
+            file,
+        } = self;
+        let file = file.display();
+        format!(
+            "[[directory]]\ncountry = \"{country}\"\noperator = \"{operator}\"\nfile = \"{file}\"\n"
+        )
+    }
+}
+
 impl Node {
     /// Writes the configuration of a node for one agency, and makes its keys and folders.
     ///
@@ -110,8 +135,7 @@ impl Node {
     pub async fn init(
         folder: PathBuf,
         agency: &AgencyId,
-        operator: &Fingerprint,
-        directory: &Path,
+        directories: &[Trusted],
         network: Network,
     ) -> Result<Self> {
         fs::create_dir_all(&folder)?;
@@ -137,8 +161,8 @@ impl Node {
             data = "data"
             listen = {{ peers = "{}", desks = "{}" }}
             public = {{ peers = "{peers}", desks = "{desks}" }}
-            directory = {{ operator = "{operator}", file = "{directory}" }}
             log = {{ level = "debug" }}
+            {directories}
             [[agency]]
             id = "{agency}"
             "#,
@@ -147,7 +171,7 @@ impl Node {
             id = node.id,
             peers = ports[0],
             desks = ports[1],
-            directory = directory.display(),
+            directories = directories.iter().map(Trusted::section).collect::<String>(),
         );
         fs::write(node.config(), text)?;
         node.command(&["init"]).await?;

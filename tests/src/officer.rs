@@ -9,13 +9,14 @@ use waypost_proto::context::Context;
 use waypost_proto::directory::VerifiedHead;
 use waypost_proto::envelope::Received;
 use waypost_proto::header::Header;
-use waypost_proto::id::{AgencyId, DeskAddress, Digest, Fingerprint, MessageId};
+use waypost_proto::id::{AgencyId, DeskAddress, Digest, MessageId};
 use waypost_proto::openpgp::{Certificate, DeskKey, SigningKey, Suite};
 use waypost_proto::party::Party;
 use waypost_proto::truthful::Truthful;
 use waypost_proto::wire::{self, Outcome, submit_reply};
 
 use crate::letter::{self, Ends, Letter};
+use crate::node::Trusted;
 use crate::scheme::{self, Agency, DESK, Scheme};
 use crate::wait;
 
@@ -27,7 +28,7 @@ pub struct Badge {
     signing: SigningKey,
     address: DeskAddress,
     desk_key: DeskKey,
-    operator: Fingerprint,
+    operators: Vec<Trusted>,
     suite: Suite,
 }
 
@@ -47,7 +48,7 @@ pub struct Officer {
     pub signing: SigningKey,
     address: DeskAddress,
     desk_key: DeskKey,
-    operator: Fingerprint,
+    operators: Vec<Trusted>,
     suite: Suite,
 }
 
@@ -82,7 +83,7 @@ impl Badge {
             signing: agency.officer(officer)?.signing_key()?,
             address: agency.desk()?,
             desk_key: keys.desk_key(subkeys.last().context("a subkey")?)?,
-            operator: scheme.pin(),
+            operators: scheme.trusted(),
             suite: scheme.suite(),
         })
     }
@@ -118,7 +119,7 @@ impl Badge {
             signing: self.signing.clone(),
             address: self.address.clone(),
             desk_key: self.desk_key.clone(),
-            operator: self.operator,
+            operators: self.operators.clone(),
             suite: self.suite,
         })
     }
@@ -157,7 +158,15 @@ impl Officer {
         };
         let reply = self.desk.look_up(request).await?.into_inner();
         let operator = Certificate::parse(&reply.operator)?;
-        ensure!(operator.fingerprint() == self.operator, "another operator");
+        let pinned = self
+            .operators
+            .iter()
+            .find(|trusted| trusted.country == agency.country())
+            .context("an operator of its country")?;
+        ensure!(
+            operator.fingerprint() == pinned.operator,
+            "another operator"
+        );
         let at = scheme::now();
         let head = VerifiedHead::verify(&reply.head.context("a head")?, &operator, at)?;
         let record = head.agency(agency, &reply.agency.context("a record")?)?;

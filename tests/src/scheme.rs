@@ -1,16 +1,19 @@
-//! A scheme: one operator, its directory, and agencies with their keys, each on a node of its own.
+//! A scheme: an operator and a directory of each State, and agencies with their keys, each on a node of
+//! its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use prost::Message as _;
 use tempfile::TempDir;
 use waypost_node::clock::{Clock as _, SystemClock};
 use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE, REGISTRATION_FILE};
+use waypost_proto::directories::Directories;
 use waypost_proto::directory_file::{DirectoryDraft, VerifiedDirectory};
-use waypost_proto::id::{AgencyId, DeskAddress, DeskName, Fingerprint, Timestamp};
+use waypost_proto::id::{AgencyId, Country, DeskAddress, DeskName, Timestamp};
 use waypost_proto::limit;
 use waypost_proto::openpgp::{Certificate, KeyRole, SecretKey, SigningKey, Suite};
 use waypost_proto::party::Party;
@@ -19,7 +22,7 @@ use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
 use waypost_proto::wire;
 
 use crate::letter::Ends;
-use crate::node::{Network, Node};
+use crate::node::{Network, Node, Trusted};
 
 /// The one desk of every agency.
 pub const DESK: &str = "intake";
@@ -61,6 +64,12 @@ pub const OTHER_AUTHORITY: Wanted = Wanted {
     role: Role::NrmCa,
 };
 
+/// The liaison office of another State, under an operator of its own.
+pub const FOREIGN_LIAISON: Wanted = Wanted {
+    id: "xx.example.liaison",
+    role: Role::Liai,
+};
+
 /// An agency with all its keys, and its node.
 pub struct Agency {
     /// Its id.
@@ -82,13 +91,18 @@ impl std::fmt::Debug for Agency {
     }
 }
 
+/// A State: its operator, and the file of its directory.
+struct State {
+    operator: SigningKey,
+    file: PathBuf,
+}
+
 /// Everything that runs on this machine for one test. Dropping it ends the nodes.
 pub struct Scheme {
     /// The agencies, in the order wanted.
     pub agencies: Vec<Agency>,
-    operator: SigningKey,
+    states: BTreeMap<Country, State>,
     suite: Suite,
-    directory: PathBuf,
     folder: TempDir,
 }
 
@@ -125,7 +139,8 @@ impl Scheme {
         Ok(scheme)
     }
 
-    /// Makes the scheme: keys, rosters, nodes, the signed directory. No node runs yet.
+    /// Makes the scheme: keys, rosters, nodes, a signed directory of every country that an agency is of.
+    /// Every node trusts every operator. No node runs yet.
     ///
     /// # Errors
     /// What could not be made.
@@ -140,12 +155,23 @@ impl Scheme {
     pub async fn on(network: Network, suite: Suite, wanted: &[Wanted]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let born = born();
-        let operator = SecretKey::generate(KeyRole::Operator, suite, "operator", born)?;
+        let mut countries = BTreeSet::new();
+        for wanted in wanted {
+            countries.insert(wanted.id.parse::<AgencyId>()?.country());
+        }
+        let mut states = BTreeMap::new();
+        for country in countries {
+            let operator = SecretKey::generate(KeyRole::Operator, suite, "operator", born)?;
+            let state = State {
+                operator: operator.signing_key()?,
+                file: folder.path().join(format!("directory-{country}.pb")),
+            };
+            states.insert(country, state);
+        }
         let mut scheme = Self {
             agencies: Vec::new(),
-            operator: operator.signing_key()?,
+            states,
             suite,
-            directory: folder.path().join("directory.pb"),
             folder,
         };
         for wanted in wanted {
@@ -161,7 +187,7 @@ impl Scheme {
         let make = |role, name: &str| SecretKey::generate(role, self.suite, name, born);
         let key = make(KeyRole::Agency, id.as_str())?;
         let folder = self.folder.path().join(id.as_str());
-        let node = Node::init(folder, &id, &self.pin(), &self.directory, network).await?;
+        let node = Node::init(folder, &id, &self.trusted(), network).await?;
         let agency = Agency {
             record: record(wanted, &node, CertificateRef::of(key.certificate())),
             desk: make(KeyRole::Desk, &format!("{id}/{DESK}"))?,
@@ -191,18 +217,51 @@ impl Scheme {
         Ok(agency)
     }
 
-    /// Signs the directory of all agencies and nodes, and puts it where the nodes read it.
+    /// Signs the directories of all agencies and nodes, and puts them where the nodes read them.
+    ///
+    /// # Errors
+    /// When one would not verify.
+    pub fn publish(&self, version: u64) -> Result<()> {
+        let at = now();
+        for country in self.states.keys() {
+            let bytes = self.signed(
+                country,
+                country,
+                version,
+                at,
+                limit::DIRECTORY_VALID_SECONDS,
+            )?;
+            self.put(country, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a directory file where the nodes read that of `country`.
+    ///
+    /// # Errors
+    /// When there is no such State, or the file is not written.
+    pub fn put(&self, country: &Country, directory: &[u8]) -> Result<()> {
+        Ok(fs::write(&self.state(country)?.file, directory)?)
+    }
+
+    /// The directory of all agencies and nodes of a country, created at `at` and valid for `valid`
+    /// seconds, signed by the operator of `signer`.
     ///
     /// # Errors
     /// When it would not verify.
-    pub fn publish(&self, version: u64) -> Result<()> {
-        let at = now();
-        let until = at.plus(limit::DIRECTORY_VALID_SECONDS);
-        let signed = self.signed_directory(version, at, until, &self.operator)?;
-        Ok(fs::write(&self.directory, signed)?)
+    pub fn signed(
+        &self,
+        country: &Country,
+        signer: &Country,
+        version: u64,
+        at: Timestamp,
+        valid: u64,
+    ) -> Result<Vec<u8>> {
+        let operator = &self.state(signer)?.operator;
+        self.signed_by(country, version, at, at.plus(valid), operator)
     }
 
-    /// The directory of all agencies and nodes as another operator, or at another time, would sign it.
+    /// The directory of the first agency's country, signed by whoever it may be.
     ///
     /// # Errors
     /// When it would not verify.
@@ -213,14 +272,26 @@ impl Scheme {
         valid_until: Timestamp,
         operator: &SigningKey,
     ) -> Result<Vec<u8>> {
+        let country = self.agency_at(0)?.id.country();
+        self.signed_by(&country, version, at, valid_until, operator)
+    }
+
+    fn signed_by(
+        &self,
+        country: &Country,
+        version: u64,
+        at: Timestamp,
+        valid_until: Timestamp,
+        operator: &SigningKey,
+    ) -> Result<Vec<u8>> {
         let mut draft = DirectoryDraft {
-            country: "gb".to_owned(),
+            country: country.to_string(),
             version,
             suite: self.suite,
             records: Vec::new(),
             certificates: Vec::new(),
         };
-        for agency in &self.agencies {
+        for agency in self.of(country) {
             let data = agency.node.data();
             let folder = data.join(AGENCIES_FOLDER).join(agency.id.as_str());
             let vkey = fs::read_to_string(folder.join(LOG_VKEY_FILE))?;
@@ -253,16 +324,34 @@ impl Scheme {
         Ok(draft.sign(operator, at, valid_until)?)
     }
 
-    /// The scheme operator's key.
-    #[must_use]
-    pub const fn operator(&self) -> &SigningKey {
-        &self.operator
+    /// The scheme operator's key, of the first agency's country.
+    ///
+    /// # Errors
+    /// When there is no agency.
+    pub fn operator(&self) -> Result<&SigningKey> {
+        let country = self.agency_at(0)?.id.country();
+        Ok(&self.state(&country)?.operator)
     }
 
-    /// Fingerprint of the operator's certificate: what everybody pins.
+    fn state(&self, country: &Country) -> Result<&State> {
+        self.states.get(country).context("a State")
+    }
+
+    fn of(&self, country: &Country) -> impl Iterator<Item = &Agency> {
+        let agencies = self.agencies.iter();
+        agencies.filter(move |agency| agency.id.country() == *country)
+    }
+
+    /// What everybody pins: an operator a country.
     #[must_use]
-    pub fn pin(&self) -> Fingerprint {
-        self.operator.certificate().fingerprint()
+    pub fn trusted(&self) -> Vec<Trusted> {
+        let states = self.states.iter();
+        let trusted = states.map(|(country, state)| Trusted {
+            country: country.clone(),
+            operator: state.operator.certificate().fingerprint(),
+            file: state.file.clone(),
+        });
+        trusted.collect()
     }
 
     /// The suite of every key.
@@ -271,13 +360,18 @@ impl Scheme {
         self.suite
     }
 
-    /// The directory in force, verified.
+    /// The directories in force, verified.
     ///
     /// # Errors
-    /// When it does not verify.
-    pub fn directory(&self) -> Result<VerifiedDirectory> {
-        let bytes = fs::read(&self.directory)?;
-        Ok(VerifiedDirectory::verify(&bytes, &self.pin(), now())?)
+    /// When one does not verify.
+    pub fn directory(&self) -> Result<Directories> {
+        let mut all = Directories::default();
+        for trusted in self.trusted() {
+            let bytes = fs::read(&trusted.file)?;
+            let directory = VerifiedDirectory::verify(&bytes, &trusted.operator, now())?;
+            all = all.with(&trusted.country, Arc::new(directory))?;
+        }
+        Ok(all)
     }
 
     /// An agency's chain, as the directory and its registration tell it.
@@ -321,10 +415,13 @@ impl Scheme {
         })
     }
 
-    /// The directory's file, which every node reads.
-    #[must_use]
-    pub fn file(&self) -> &Path {
-        &self.directory
+    /// The directory's file of the first agency's country, which every node reads.
+    ///
+    /// # Errors
+    /// When there is no agency.
+    pub fn file(&self) -> Result<&Path> {
+        let country = self.agency_at(0)?.id.country();
+        Ok(&self.state(&country)?.file)
     }
 
     /// One of the agencies, in the order wanted.
@@ -349,11 +446,15 @@ fn record(wanted: &Wanted, node: &Node, certificate: CertificateRef) -> wire::Ag
         .iter()
         .map(|a| a.code().to_owned())
         .collect();
+    let jurisdiction = match node.id().country().as_str() {
+        "gb" => "GB-EAW".to_owned(),
+        other => other.to_ascii_uppercase(),
+    };
     wire::AgencyRecord {
         id: wanted.id.to_owned(),
         name: wanted.id.to_owned(),
         roles: vec![wanted.role.code().to_owned()],
-        jurisdiction: "GB-EAW".to_owned(),
+        jurisdiction,
         node: node.id().to_string(),
         certificate: Some(wire::CertificateRef {
             fingerprint: certificate.fingerprint.as_bytes().to_vec(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser as _;
 use prost::Message as _;
+use waypost_proto::directory_file::DirectoryDraft;
 use waypost_proto::id::Digest;
 use waypost_proto::note::NoteSigner;
 
@@ -79,6 +80,20 @@ impl Machine {
         .unwrap()
     }
 
+    /// The operator of another State, and a node; signed. Gives the operator's fingerprint and the file.
+    fn other_state(&self) -> (String, PathBuf) {
+        let line = ["directory", "new", "--country", "fr", "--suite", self.suite];
+        let made = self.run("operator-fr", &line).unwrap();
+        self.node("node-fr.pb", "fr.example-host");
+        let node = self.path("node-fr.pb");
+        let line = ["directory", "add", "--node", node.to_str().unwrap()];
+        self.run("operator-fr", &line).unwrap();
+        self.run("operator-fr", &["directory", "sign"]).unwrap();
+        let file = self.path("operator-fr").join("operator/directory.pb");
+        let pin = made.json()["fingerprint"].as_str().unwrap().to_owned();
+        (pin, file)
+    }
+
     /// The operator, one agency and its node, not yet signed. Gives the operator's fingerprint.
     fn scheme(&self) -> String {
         let made = self.run(
@@ -128,7 +143,7 @@ impl Machine {
             id: id.into(),
             peer_endpoint: "127.0.0.1:7443".into(),
             desk_endpoint: "127.0.0.1:7444".into(),
-            tls_key: Digest::of(b"key").as_bytes().to_vec(),
+            tls_key: Digest::of(id.as_bytes()).as_bytes().to_vec(),
             tls_key_next: Vec::new(),
         };
         fs::write(self.path(file), record.encode_to_vec()).unwrap();
@@ -211,6 +226,82 @@ fn the_first_installation_needs_the_pin_and_the_next_the_same_operator() {
 }
 
 #[test]
+fn a_second_state_is_added_under_a_pin_of_its_own() {
+    let machine = Machine::new("classical");
+    let pin = machine.scheme();
+    let file = machine.sign("directory.pb", NOW);
+    let (other_pin, other) = machine.other_state();
+    let install = |file: &PathBuf, pin: &[&str]| {
+        let line = ["directory", "install", file.to_str().unwrap()];
+        machine.run("agency", &[&line, pin].concat())
+    };
+    install(&file, &["--pin", &pin]).unwrap();
+    // Nobody takes the pin of the first State for one of the second, nor the file's own word.
+    let failure = install(&other, &["--pin", &pin]).unwrap_err();
+    assert!(failure.to_string().contains(&other_pin), "{failure}");
+    let failure = install(&other, &[]).unwrap_err();
+    assert!(failure.to_string().contains("--pin"), "{failure}");
+    let added = install(&other, &["--pin", &other_pin]).unwrap();
+    assert_eq!(added.json()["pinned_now"], true);
+    assert!(added.json().get("own_agency_listed").is_none());
+    assert_eq!(install(&other, &[]).unwrap().json()["pinned_now"], false);
+
+    let shown = machine.run("agency", &["directory", "show"]).unwrap();
+    let shown = &shown.json()["directories"];
+    assert_eq!(shown[0]["operator"], other_pin);
+    assert_eq!(shown[1]["operator"], pin);
+    let installed = machine.context("agency", NOW).directory().unwrap();
+    assert!(installed.agency(&"gb.example".parse().unwrap()).is_some());
+    assert!(
+        installed
+            .node(&"fr.example-host".parse().unwrap())
+            .is_some()
+    );
+    let found = machine.run("agency", &["doctor", "--offline"]).unwrap();
+    let found = found.json().to_string();
+    assert!(found.contains("directory of `fr`") && found.contains("directory of `gb`"));
+}
+
+#[test]
+fn a_directory_of_another_country_signed_by_a_pinned_operator_is_refused() {
+    // DIR-14: `gb`'s operator signs a directory of `fr`, before and after `fr` has one of its own.
+    let machine = Machine::new("classical");
+    let pin = machine.scheme();
+    let file = machine.sign("directory.pb", NOW);
+    let (other_pin, other) = machine.other_state();
+    let operator = machine.context("operator", NOW).operator_key().unwrap();
+    let forged = DirectoryDraft {
+        country: "fr".into(),
+        version: 9,
+        suite: waypost_proto::openpgp::Suite::Classical,
+        records: Vec::new(),
+        certificates: Vec::new(),
+    };
+    let forged = forged
+        .sign(&operator.signing_key().unwrap(), NOW, NOW.plus(DAY))
+        .unwrap();
+    fs::write(machine.path("forged.pb"), forged).unwrap();
+    let install = |file: &PathBuf, pin: &[&str]| {
+        let line = ["directory", "install", file.to_str().unwrap()];
+        machine.run("agency", &[&line, pin].concat())
+    };
+    install(&file, &["--pin", &pin]).unwrap();
+    let forged = machine.path("forged.pb");
+    let failure = install(&forged, &["--pin", &pin]).unwrap_err().to_string();
+    assert!(failure.contains("DIR-14"), "{failure}");
+    install(&other, &["--pin", &other_pin]).unwrap();
+    let failure = install(&forged, &["--pin", &pin]).unwrap_err().to_string();
+    assert!(failure.contains("another scheme operator"), "{failure}");
+    let failure = install(&forged, &[]).unwrap_err().to_string();
+    assert!(failure.contains("DIR-02"), "{failure}");
+    // Nor does it help to put it there by hand.
+    let kept = machine.path("agency").join("directory-fr.pb");
+    fs::copy(&forged, &kept).unwrap();
+    let failure = machine.context("agency", NOW).directory().unwrap_err();
+    assert!(failure.to_string().contains("DIR-02"), "{failure}");
+}
+
+#[test]
 fn an_older_directory_is_refused() {
     let machine = Machine::new("classical");
     let pin = machine.scheme();
@@ -232,7 +323,7 @@ fn an_older_directory_is_refused() {
     assert_eq!(install(&second).unwrap().json()["version"], 2);
     assert!(install(&first).unwrap_err().to_string().contains("DIR-07"));
     // Nor does it help to put it there by hand.
-    let kept = machine.path("agency").join("directory.pb");
+    let kept = machine.path("agency").join("directory-gb.pb");
     fs::copy(&first, &kept).unwrap();
     let failure = machine
         .context("agency", NOW.plus(2))

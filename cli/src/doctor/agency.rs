@@ -1,6 +1,7 @@
 //! The home of an agency.
 
-use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::directories::Directories;
+use waypost_proto::directory::VerifiedHead;
 use waypost_proto::id::Timestamp;
 use waypost_proto::limit;
 
@@ -22,7 +23,7 @@ pub(super) async fn look(
 ) {
     keys(settings, context, findings);
     roster(settings, context, findings);
-    if settings.operator.is_none() {
+    if settings.operators.is_empty() {
         findings.problem(
             "no scheme operator is pinned: no other agency and no node can be trusted",
             "waypost directory install FILE --pin FINGERPRINT",
@@ -30,10 +31,13 @@ pub(super) async fn look(
         return;
     }
     match context.directory() {
-        Ok(directory) => {
-            self::directory(settings, &directory, context, findings);
+        Ok(directories) => {
+            for directory in directories.iter() {
+                freshness(directory.head(), context.now(), findings);
+            }
+            listed(settings, &directories, context, findings);
             if !offline {
-                node(settings, &directory, findings).await;
+                node(settings, &directories, findings).await;
             }
         }
         Err(failure) => findings.failure(&failure),
@@ -130,32 +134,33 @@ fn clock(signed: Timestamp, what: &str, now: Timestamp, findings: &mut Findings)
     }
 }
 
-fn directory(
-    settings: &AgencySettings,
-    directory: &VerifiedDirectory,
-    context: &Context,
-    findings: &mut Findings,
-) {
-    let head = directory.head();
-    let now = context.now();
+fn freshness(head: &VerifiedHead, now: Timestamp, findings: &mut Findings) {
     let current =
         "get the current file from the scheme operator, then: waypost directory install FILE";
+    let (country, until) = (head.country(), iso(head.valid_until()));
     if !head.is_fresh(now) {
-        findings.problem("the directory has expired", current);
+        findings.problem(format!("the directory of `{country}` has expired"), current);
     } else if days_until(head.valid_until(), now) < DIRECTORY_DAYS {
         findings.note(
-            format!("the directory expires on {}", iso(head.valid_until())),
+            format!("the directory of `{country}` expires on {until}"),
             current,
         );
     } else {
         findings.good(format!(
-            "the directory, version {}, verifies and is valid until {}",
-            head.version(),
-            iso(head.valid_until())
+            "the directory of `{country}`, version {}, verifies and is valid until {until}",
+            head.version()
         ));
     }
+}
+
+fn listed(
+    settings: &AgencySettings,
+    directories: &Directories,
+    context: &Context,
+    findings: &mut Findings,
+) {
     let ask = "ask the scheme operator to add it: `waypost directory add`";
-    let Some(record) = directory.agency(&settings.agency) else {
+    let Some(record) = directories.agency(&settings.agency) else {
         return findings.problem("the directory does not list your agency", ask);
     };
     match context.certificate(&HomeFile::AgencyCertificate) {
@@ -168,7 +173,7 @@ fn directory(
         ),
         Err(failure) => findings.failure(&failure),
     }
-    if record.log_key(now).is_none() {
+    if record.log_key(context.now()).is_none() {
         findings.problem(
             "the directory holds no log key of your agency that is valid now",
             ask,
@@ -177,15 +182,14 @@ fn directory(
 }
 
 /// Only whether the pinned node answers: a log-in would need the passphrase.
-async fn node(settings: &AgencySettings, directory: &VerifiedDirectory, findings: &mut Findings) {
-    let Some(node) = directory
+async fn node(settings: &AgencySettings, directories: &Directories, findings: &mut Findings) {
+    let Some(node) = directories
         .agency(&settings.agency)
-        .and_then(|a| directory.node(&a.node))
+        .and_then(|a| directories.node(&a.node))
     else {
         return;
     };
-    let mut pins = vec![node.tls_key];
-    pins.extend(node.tls_key_next);
+    let pins: Vec<_> = node.tls_keys().collect();
     match connection::connect(&node.desk_endpoint, &pins).await {
         Ok(_) => findings.good(format!(
             "the node `{}` answers at {} with the key of the directory",

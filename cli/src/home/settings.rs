@@ -1,7 +1,9 @@
 //! `home.toml`: what a home is.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use waypost_proto::id::{AgencyId, DeskName, Fingerprint};
+use waypost_proto::id::{AgencyId, Country, DeskName, Fingerprint, IdError};
 
 use crate::output::Failure;
 
@@ -23,8 +25,17 @@ pub struct AgencySettings {
     pub officer: Fingerprint,
     /// The officer's usual desk.
     pub desk: DeskName,
-    /// Fingerprint of the scheme operator's certificate: pinned when a directory is first installed.
-    pub operator: Option<Fingerprint>,
+    /// Fingerprints of the scheme operators' certificates, one a country: each pinned when a directory
+    /// of its country is first installed.
+    pub operators: BTreeMap<Country, Fingerprint>,
+}
+
+impl AgencySettings {
+    /// The pin of the operator of the agency's own country.
+    #[must_use]
+    pub fn own_operator(&self) -> Option<Fingerprint> {
+        self.operators.get(&self.agency.country()).copied()
+    }
 }
 
 /// Settings of an operator's home.
@@ -43,7 +54,8 @@ enum Stored {
         agency: String,
         officer: String,
         desk: String,
-        operator: Option<String>,
+        #[serde(default)]
+        operators: BTreeMap<String, String>,
     },
     Operator {
         country: String,
@@ -65,12 +77,16 @@ impl Settings {
                 agency,
                 officer,
                 desk,
-                operator,
+                operators,
             } => Self::Agency(AgencySettings {
                 agency: agency.parse().map_err(|e| malformed(&e))?,
                 officer: fingerprint(officer)?,
                 desk: desk.parse().map_err(|e| malformed(&e))?,
-                operator: operator.map(fingerprint).transpose()?,
+                operators: operators
+                    .into_iter()
+                    .map(|(country, pin)| Ok((country.parse()?, pin.parse()?)))
+                    .collect::<Result<_, IdError>>()
+                    .map_err(|e| malformed(&e))?,
             }),
             Stored::Operator {
                 country,
@@ -88,7 +104,11 @@ impl Settings {
                 agency: settings.agency.to_string(),
                 officer: settings.officer.to_string(),
                 desk: settings.desk.to_string(),
-                operator: settings.operator.map(|f| f.to_string()),
+                operators: settings
+                    .operators
+                    .iter()
+                    .map(|(country, pin)| (country.to_string(), pin.to_string()))
+                    .collect(),
             },
             Self::Operator(settings) => Stored::Operator {
                 country: settings.country.clone(),
@@ -103,18 +123,21 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn agency(operator: Option<Fingerprint>) -> Settings {
+    fn agency(operators: &[(&str, u8)]) -> Settings {
+        let pin = |(country, byte): &(&str, u8)| {
+            (country.parse().unwrap(), Fingerprint::new([*byte; 32]))
+        };
         Settings::Agency(AgencySettings {
             agency: "gb.example-school".parse().unwrap(),
             officer: Fingerprint::new([1; 32]),
             desk: "intake".parse().unwrap(),
-            operator,
+            operators: operators.iter().map(pin).collect(),
         })
     }
 
     #[test]
     fn settings_survive_being_written() {
-        for settings in [agency(None), agency(Some(Fingerprint::new([2; 32])))] {
+        for settings in [agency(&[]), agency(&[("fr", 3), ("gb", 2)])] {
             let text = settings.to_text().unwrap();
             assert_eq!(Settings::parse(text.as_bytes()).unwrap(), settings);
         }
@@ -122,7 +145,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused() {
-        let text = format!("{}\ncolour = \"red\"\n", agency(None).to_text().unwrap());
+        let text = format!("colour = \"red\"\n{}", agency(&[]).to_text().unwrap());
         assert!(Settings::parse(text.as_bytes()).is_err());
     }
 }

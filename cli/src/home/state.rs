@@ -1,19 +1,21 @@
 //! `state.json`: what was last seen, so that older ones are refused. Never holds a draft or a form.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use waypost_proto::id::{AgencyId, Digest, IdError};
+use waypost_proto::id::{AgencyId, Country, Digest, IdError};
 
 use crate::output::Failure;
 
 /// What was last seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    /// The installed directory.
-    pub directory: Option<Seen>,
-    /// The newest directory head that a node has shown.
-    pub head: Option<Seen>,
+    /// The installed directories.
+    pub directories: BTreeMap<Country, Seen>,
+    /// The newest directory heads that a node has shown.
+    pub heads: BTreeMap<Country, Seen>,
     /// Rosters, one's own included.
     pub rosters: BTreeMap<AgencyId, Seen>,
     /// The agency's own log.
@@ -44,8 +46,10 @@ pub struct LogMirror {
 #[serde(deny_unknown_fields)]
 struct Stored {
     waypost: u32,
-    directory: Option<StoredSeen>,
-    head: Option<StoredSeen>,
+    #[serde(default)]
+    directories: BTreeMap<String, StoredSeen>,
+    #[serde(default)]
+    heads: BTreeMap<String, StoredSeen>,
     #[serde(default)]
     rosters: BTreeMap<String, StoredSeen>,
     log: Option<StoredMirror>,
@@ -91,6 +95,22 @@ impl From<Seen> for StoredSeen {
     }
 }
 
+fn load<Id: Ord + FromStr<Err = IdError>>(
+    stored: &BTreeMap<String, StoredSeen>,
+) -> Result<BTreeMap<Id, Seen>, IdError> {
+    let entries = stored.iter();
+    entries
+        .map(|(id, seen)| Ok((id.parse()?, seen.load()?)))
+        .collect()
+}
+
+fn store<Id: Display>(seen: &BTreeMap<Id, Seen>) -> BTreeMap<String, StoredSeen> {
+    let entries = seen.iter();
+    entries
+        .map(|(id, seen)| (id.to_string(), (*seen).into()))
+        .collect()
+}
+
 impl Stored {
     fn load(&self) -> Result<State, IdError> {
         let mirror = |log: &StoredMirror| -> Result<LogMirror, IdError> {
@@ -106,13 +126,9 @@ impl Stored {
             })
         };
         Ok(State {
-            directory: self.directory.as_ref().map(StoredSeen::load).transpose()?,
-            head: self.head.as_ref().map(StoredSeen::load).transpose()?,
-            rosters: self
-                .rosters
-                .iter()
-                .map(|(agency, seen)| Ok((agency.parse()?, seen.load()?)))
-                .collect::<Result<_, IdError>>()?,
+            directories: load(&self.directories)?,
+            heads: load(&self.heads)?,
+            rosters: load(&self.rosters)?,
             log: self.log.as_ref().map(mirror).transpose()?,
         })
     }
@@ -127,13 +143,9 @@ impl State {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>, Failure> {
         let stored = Stored {
             waypost: 1,
-            directory: self.directory.map(Into::into),
-            head: self.head.map(Into::into),
-            rosters: self
-                .rosters
-                .iter()
-                .map(|(id, seen)| (id.to_string(), (*seen).into()))
-                .collect(),
+            directories: store(&self.directories),
+            heads: store(&self.heads),
+            rosters: store(&self.rosters),
             log: self.log.as_ref().map(|log| StoredMirror {
                 size: log.size,
                 frontier: log.frontier.iter().map(ToString::to_string).collect(),
@@ -152,8 +164,8 @@ mod tests {
     fn state_survives_being_written() {
         let digest = Digest::of(b"x");
         let state = State {
-            directory: Some(Seen { version: 2, digest }),
-            head: None,
+            directories: [("gb".parse().unwrap(), Seen { version: 2, digest })].into(),
+            heads: BTreeMap::new(),
             rosters: [("gb.example".parse().unwrap(), Seen { version: 1, digest })].into(),
             log: Some(LogMirror {
                 size: 3,

@@ -147,7 +147,7 @@ fn joined(
             ))
             .next("ask the administrator of your agency"));
     }
-    let operator = match (settings.operator, verified.admission().operator) {
+    let operator = match (settings.own_operator(), verified.admission().operator) {
         (Some(pinned), Some(named)) if pinned != named => {
             return Err(refused()
                 .because(format!("{pinned} is pinned in this home as the scheme operator, the agency names {named}"))
@@ -160,9 +160,11 @@ fn joined(
         Some(first) if !desks.contains(&settings.desk) => first.clone(),
         _ => settings.desk,
     };
+    let mut operators = settings.operators;
+    operators.extend(operator.map(|pin| (settings.agency.country(), pin)));
     Ok(AgencySettings {
         desk,
-        operator,
+        operators,
         ..settings
     })
 }
@@ -197,8 +199,9 @@ fn report(
     let roster = verified.roster().roster();
     let officer = verified.officer();
     let mut next = Vec::new();
-    if !context.home.holds(&HomeFile::Directory) {
-        next.push(match settings.operator {
+    let directory = HomeFile::Directory(settings.agency.country());
+    if !context.home.holds(&directory) {
+        next.push(match settings.own_operator() {
             Some(_) => "Get the directory from your administrator: waypost directory install FILE"
                 .to_owned(),
             None => {
@@ -219,7 +222,7 @@ fn report(
         new_keys,
         roster_version: roster.version,
         roster_valid_until: iso(Timestamp(roster.valid_until.0)),
-        operator: settings.operator.map(|pin| pin.to_string()),
+        operator: settings.own_operator().map(|pin| pin.to_string()),
         next,
     }
 }

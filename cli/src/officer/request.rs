@@ -1,5 +1,7 @@
 //! `officer request`: a new officer's key, made on their own machine, and what they ask for.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use waypost_proto::officer::{OfficerRequest as Content, VerifiedRequest};
 use waypost_proto::openpgp::{KeyRole, SecretKey};
@@ -81,7 +83,7 @@ pub(super) fn run(wanted: &OfficerRequest, context: &Context) -> Result<Output, 
         agency: wanted.agency.clone(),
         officer: key.certificate().fingerprint(),
         desk: usual,
-        operator: None,
+        operators: BTreeMap::new(),
     }))?;
     let file = home
         .path_of(&HomeFile::OfficerRequest)

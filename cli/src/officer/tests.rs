@@ -315,8 +315,9 @@ fn an_admission_of_another_agency_or_operator_than_expected_is_not_taken_in() {
         machine.join("second", &admitted),
         "you asked `gb.elsewhere`",
     );
-    let pinned = format!("agency = \"gb.example\"\noperator = \"{}\"", "8".repeat(64));
-    change("agency = \"gb.elsewhere\"", &pinned);
+    change("gb.elsewhere", "gb.example");
+    let pinned = format!("[operators]\ngb = \"{}\"", "8".repeat(64));
+    change("[operators]", &pinned);
     refused(machine.join("second", &admitted), "is pinned in this home");
 }
 

@@ -131,8 +131,11 @@ async fn reply_with_form(
     }
     let (from, to) = (item.own_desk(), item.counterpart());
     let mut request = request(item);
-    request.no_origin_conflict =
-        no_origin_conflict(&form, from.agency.country(), to.agency.country());
+    request.no_origin_conflict = no_origin_conflict(
+        &form,
+        from.agency.country().as_str(),
+        to.agency.country().as_str(),
+    );
     if !wanted.basis.is_empty() {
         request.legal_bases = wanted.basis.iter().copied().collect();
     }

@@ -3,7 +3,7 @@
 
 use prost::Message as _;
 use waypost_policies::Bundle;
-use waypost_proto::directory::VerifiedHead;
+use waypost_proto::directory::{DirectoryError, VerifiedHead};
 use waypost_proto::id::{AgencyId, Digest, Fingerprint};
 use waypost_proto::openpgp::Certificate;
 use waypost_proto::party::Party;
@@ -121,7 +121,8 @@ pub(crate) async fn look_up(
     })
 }
 
-/// The head under the pinned operator, not older than the installed directory, not expired.
+/// The head under the operator who is pinned for the agency's country, not older than the installed
+/// directory, not expired.
 fn check_head(
     session: &Session<'_>,
     agency: &AgencyId,
@@ -132,14 +133,21 @@ fn check_head(
         .as_ref()
         .ok_or_else(|| absent(agency, "directory head"))?;
     let operator = Certificate::parse(&reply.operator).map_err(|e| broken(agency, &e))?;
-    if operator.fingerprint() != session.context.operator_pin()? {
-        return Err(Failure::error("the node's directory is signed by another scheme operator than the pinned one")
+    let country = agency.country();
+    let installed = session.installed(&country)?;
+    if operator.fingerprint() != installed.operator().fingerprint() {
+        return Err(Failure::error(format!("the node's directory of `{country}` is signed by another scheme operator than the pinned one"))
             .because("it is not used")
             .next("tell who runs the node; if the operator has changed, verify the new fingerprint in person: waypost directory install FILE --pin FINGERPRINT"));
     }
     let head =
         VerifiedHead::verify(signed, &operator, session.now).map_err(|e| broken(agency, &e))?;
-    let installed = session.directory.head();
+    // A pin holds for one country: the installed directory has passed DIR-14.
+    if *head.country() != country {
+        let (found, pinned) = (head.country().clone(), country);
+        return Err(broken(agency, &DirectoryError::Pinned { found, pinned }));
+    }
+    let installed = installed.head();
     head.check_not_older(installed.version(), installed.digest())
         .map_err(|e| {
             Failure::error("the node uses an older directory than this home")
@@ -149,7 +157,7 @@ fn check_head(
     if head.is_fresh(session.now) {
         Ok(head)
     } else {
-        Err(Failure::error("the directory has expired")
+        Err(Failure::error(format!("the directory of `{country}` has expired"))
             .because("who is who can no longer be told for sure, so nothing is sealed")
             .next("get the current file from the scheme operator; if somebody is in danger, telephone"))
     }
@@ -221,7 +229,7 @@ fn remember(session: &Session<'_>, party: &Party, head: &VerifiedHead) -> Result
         digest: party.roster().digest(),
     };
     session.context.home.update_state(|state| {
-        if let Some(before) = state.head {
+        if let Some(before) = state.heads.get(head.country()) {
             head.check_not_older(before.version, before.digest)
                 .map_err(|e| broken(agency, &e))?;
         }
@@ -230,7 +238,7 @@ fn remember(session: &Session<'_>, party: &Party, head: &VerifiedHead) -> Result
                 .check_not_older(before.version, before.digest)
                 .map_err(|e| broken(agency, &e))?;
         }
-        state.head = Some(seen_head);
+        state.heads.insert(head.country().clone(), seen_head);
         state.rosters.insert(agency.clone(), seen);
         Ok(())
     })

@@ -93,7 +93,8 @@ pub(crate) async fn fetch(session: &mut Session<'_>, item: &Item) -> Result<Fetc
     let sender = party(session, item, &from, sender, &certificates, at).await?;
     let recipient = reply.recipient_roster.as_ref();
     let recipient = party(session, item, &to, recipient, &certificates, at).await?;
-    let suite = session.directory.head().suite();
+    let suite = session.directory.suite(&from, &to);
+    let suite = suite.ok_or_else(|| lacking(item, "suite that both directories name"))?;
     let message = received
         .authenticate(&sender, &recipient, suite, at)
         .map_err(|e| untrue(item, &e))?;

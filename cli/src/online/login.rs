@@ -5,7 +5,7 @@ use std::io;
 use prost::Message as _;
 use waypost_proto::context::Context as SignatureContext;
 use waypost_proto::directory::NodeRecord;
-use waypost_proto::id::{AgencyId, NodeId, Timestamp};
+use waypost_proto::id::{AgencyId, Digest, NodeId, Timestamp};
 use waypost_proto::openpgp::{SignError, SigningKey};
 use waypost_proto::wire;
 
@@ -82,18 +82,17 @@ impl From<LoginError> for Failure {
 }
 
 /// What the node told at the log-in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Welcome {
-    /// Directory version in force at the node.
-    pub(crate) directory_version: u64,
-    /// True past the validity of directory or roster.
+    /// Directories in force at the node.
+    pub(crate) directories: Vec<wire::DirectoryState>,
+    /// True past the validity of the agency's directory or roster.
     pub(crate) degraded: bool,
 }
 
 /// Connects to a node, and to nothing that does not hold its pinned key.
 pub(crate) async fn connect(node: &NodeRecord) -> Result<Connection, LoginError> {
-    let mut pins = vec![node.tls_key];
-    pins.extend(node.tls_key_next);
+    let pins: Vec<Digest> = node.tls_keys().collect();
     connection::connect(&node.desk_endpoint, &pins)
         .await
         .map_err(|error| refused(node, error))
@@ -155,7 +154,7 @@ pub(crate) async fn log_in(
     let request = wire::LogInRequest { content, signature };
     let reply = call::answer(desk.log_in(request)).await?;
     let welcome = Welcome {
-        directory_version: reply.directory_version,
+        directories: reply.directories,
         degraded: reply.degraded,
     };
     Ok((desk, welcome))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use waypost_policies::{Bundle, Judge, RecipientDesk, Rules, SenderFacts, Zone};
 use waypost_proto::catalogue::{Catalogue, Shape};
-use waypost_proto::draft::{Minimisation, Reason, Shared, Withheld};
+use waypost_proto::draft::{Minimisation, Reason, Shared, Side, Withheld};
 use waypost_proto::id::{AgencyId, DeskName, Digest};
 use waypost_proto::kind::Kind;
 use waypost_proto::manifest::Versions;
@@ -145,6 +145,9 @@ pub(crate) struct Staying {
     path: &'static str,
     label: &'static str,
     part: &'static str,
+    /// Whose rules keep it: the `sender`'s, the `recipient`'s, those of `both`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    whose: Option<&'static str>,
     why: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
@@ -296,9 +299,18 @@ fn going(kind: Kind, shared: &Shared) -> Going {
     }
 }
 
+const fn whose(by: Side) -> &'static str {
+    match by {
+        Side::Sender => "sender",
+        Side::Recipient => "recipient",
+        Side::Both => "both",
+    }
+}
+
 fn staying(withheld: &Withheld) -> Staying {
-    let (why, rule, source, change) = match &withheld.reason {
+    let (whose, why, rule, source, change) = match &withheld.reason {
         Reason::KindCeiling => (
+            None,
             "this kind of message never carries it",
             None,
             None,
@@ -306,22 +318,36 @@ fn staying(withheld: &Withheld) -> Staying {
                 .to_owned(),
         ),
         Reason::Forbidden {
+            by,
             rule,
             advice,
             source,
         } => (
-            "a rule forbids it",
+            Some(whose(*by)),
+            match by {
+                Side::Sender => "a rule of your own agency forbids it",
+                Side::Recipient => "a rule of the recipient forbids it",
+                Side::Both => "a rule forbids it",
+            },
             Some(rule.clone()),
             Some(source.clone()),
             advice.clone(),
         ),
-        Reason::NotPermitted => (
-            "no rule allows it for this purpose, role and recipient",
+        Reason::NotPermitted { by } => (
+            Some(whose(*by)),
+            match by {
+                Side::Sender => {
+                    "no rule of your own agency allows it for this purpose, role and recipient"
+                }
+                Side::Recipient => "no rule of the recipient allows it for this purpose and role",
+                Side::Both => "no rule allows it for this purpose, role and recipient",
+            },
             None,
             None,
             "another purpose or recipient; see `waypost policy explain`".to_owned(),
         ),
         Reason::Error => (
+            None,
             "the rules could not be evaluated, so it stays",
             None,
             None,
@@ -332,6 +358,7 @@ fn staying(withheld: &Withheld) -> Staying {
         path: withheld.path,
         label: withheld.label,
         part: withheld.part.code(),
+        whose,
         why,
         rule,
         source,

@@ -395,7 +395,8 @@ fn request(wanted: &Refer, form: &Form, route: &Route) -> Request {
         override_ground: wanted.override_ground,
         represented: wanted.represented,
         // A consulate acts for a State that may be the person's.
-        no_origin_conflict: no_origin_conflict(form, from, to) && route.recipient.role != Role::Emb,
+        no_origin_conflict: no_origin_conflict(form, from.as_str(), to.as_str())
+            && route.recipient.role != Role::Emb,
         // Confirmed by the officer before it is sent.
         no_implicated_party: true,
         profile: match form.kind() {

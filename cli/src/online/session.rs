@@ -1,13 +1,14 @@
 //! An officer at work: the home, the verified directory, and a log-in to the agency's own node.
 
+use waypost_proto::directories::Directories;
 use waypost_proto::directory::{AgencyRecord, NodeRecord};
 use waypost_proto::directory_file::VerifiedDirectory;
-use waypost_proto::id::{AgencyId, DeskName, Fingerprint, Timestamp};
+use waypost_proto::id::{AgencyId, Country, DeskName, Fingerprint, Timestamp};
 use waypost_proto::openpgp::{DeskKey, SecretKey, SigningKey};
 
 use super::call::Client;
 use super::login;
-use crate::context::Context;
+use crate::context::{Context, no_directory_of};
 use crate::output::Failure;
 
 /// An officer who has logged in.
@@ -20,8 +21,8 @@ pub(crate) struct Session<'a> {
     pub(crate) agency: AgencyId,
     /// The officer's usual desk.
     pub(crate) desk: DeskName,
-    /// The installed directory.
-    pub(crate) directory: VerifiedDirectory,
+    /// The installed directories.
+    pub(crate) directory: Directories,
     /// The node's desk service.
     pub(crate) client: Client,
     /// Signs as the officer.
@@ -59,6 +60,12 @@ impl<'a> Session<'a> {
         record(&self.directory, &self.agency)
     }
 
+    /// The installed directory of a country.
+    pub(crate) fn installed(&self, country: &Country) -> Result<&VerifiedDirectory, Failure> {
+        let installed = self.directory.of(country).map(AsRef::as_ref);
+        installed.ok_or_else(|| no_directory_of(country))
+    }
+
     /// One of the keys of the agency's desks, as handed over to this officer.
     pub(crate) fn desk_key(&self, desk: &DeskName, key: &Fingerprint) -> Result<DeskKey, Failure> {
         self.context.desk_key(desk, key, &self.officer)
@@ -66,22 +73,34 @@ impl<'a> Session<'a> {
 }
 
 /// Says what makes the node accept less than usual.
-fn warn(
-    context: &Context,
-    directory: &VerifiedDirectory,
-    welcome: &login::Welcome,
-    now: Timestamp,
-) {
-    let version = directory.head().version();
-    if !directory.head().is_fresh(now) {
-        context.note(
-            "The installed directory has expired. Get the current file from the scheme operator, then: waypost directory install FILE",
+fn warn(context: &Context, directories: &Directories, welcome: &login::Welcome, now: Timestamp) {
+    for head in directories.iter().map(|d| d.head()) {
+        let (country, version) = (head.country(), head.version());
+        let at_node = welcome
+            .directories
+            .iter()
+            .find(|d| d.country == country.as_str());
+        let current = format!(
+            "Get the current file from the scheme operator of `{country}`, then: waypost directory install FILE"
         );
-    } else if welcome.directory_version > version {
-        context.note(&format!(
-            "The node uses version {} of the directory, this home version {version}. Get the current file from the scheme operator, then: waypost directory install FILE",
-            welcome.directory_version
-        ));
+        if !head.is_fresh(now) {
+            context.note(&format!(
+                "The installed directory of `{country}` has expired. {current}"
+            ));
+        }
+        match at_node {
+            None => context.note(&format!(
+                "The node has no directory of `{country}`: no message goes to this country. Tell who runs the node."
+            )),
+            Some(state) if state.degraded => context.note(&format!(
+                "The node is degraded: its directory of `{country}` has expired, and no message goes to this country or comes from it. Tell who runs the node. If somebody is in danger, telephone."
+            )),
+            Some(state) if state.version > version && head.is_fresh(now) => context.note(&format!(
+                "The node uses version {} of the directory of `{country}`, this home version {version}. {current}",
+                state.version
+            )),
+            Some(_) => {}
+        }
     }
     if welcome.degraded {
         context.note(
@@ -98,11 +117,15 @@ fn signing_key(officer: &SecretKey) -> Result<SigningKey, Failure> {
     })
 }
 
-/// An agency of the installed directory.
+/// An agency of the installed directories.
 pub(crate) fn record<'d>(
-    directory: &'d VerifiedDirectory,
+    directory: &'d Directories,
     agency: &AgencyId,
 ) -> Result<&'d AgencyRecord, Failure> {
+    let country = agency.country();
+    let directory = directory
+        .of(&country)
+        .ok_or_else(|| no_directory_of(&country))?;
     directory.agency(agency).ok_or_else(|| {
         Failure::error(format!("the installed directory does not hold `{agency}`")).next(
             "look at `waypost directory show`; if the agency is new, get the current file from the scheme operator: waypost directory install FILE",
@@ -112,7 +135,7 @@ pub(crate) fn record<'d>(
 
 /// The node that the directory names for an agency.
 pub(crate) fn own_node<'d>(
-    directory: &'d VerifiedDirectory,
+    directory: &'d Directories,
     agency: &AgencyId,
 ) -> Result<&'d NodeRecord, Failure> {
     let record = record(directory, agency)?;

@@ -51,7 +51,7 @@ fn a_whole_configuration_is_read() {
     assert_eq!(config.node.as_str(), "gb.example-host");
     assert_eq!(config.data, Path::new("/srv/data"));
     assert_eq!(
-        config.directory.file,
+        config.directories[0].file,
         Path::new("/etc/waypost/directory.pb")
     );
     assert_eq!(config.public.desks.as_str(), "[2001:db8::1]:7444");
@@ -100,8 +100,8 @@ fn every_fault_is_reported_at_once() {
             "listen.desks",
             "public.peers",
             "public.desks",
-            "directory.operator",
-            "directory.file",
+            "directory[0].operator",
+            "directory[0].file",
             "agency[1].signpost",
             "agency[1].id",
             "log.level",
@@ -109,6 +109,61 @@ fn every_fault_is_reported_at_once() {
             "colour",
         ]
     );
+}
+
+/// Two directories, the foreign one first, with one line of it changed.
+fn two_directories(from: &str, to: &str) -> Result<Config, Vec<Fault>> {
+    let foreign = r#"
+[[directory]]
+country = "fr"
+operator = "0202020202020202020202020202020202020202020202020202020202020202"
+file = "fr.pb"
+
+[[directory]]"#;
+    let text = WHOLE.replacen("[directory]", foreign, 1);
+    assert!(text.contains(from));
+    parse(&text.replacen(from, to, 1), &[])
+}
+
+#[test]
+fn a_directory_is_of_the_nodes_own_country_unless_it_says_otherwise() {
+    let config = two_directories("", "").unwrap();
+    let listed: Vec<_> = config
+        .directories
+        .iter()
+        .map(|d| (d.country.as_str(), d.file.as_path()))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("gb", Path::new("/etc/waypost/directory.pb")),
+            ("fr", Path::new("/srv/fr.pb"))
+        ]
+    );
+}
+
+#[test]
+fn one_operator_vouches_for_one_country() {
+    let faults = |from, to| two_directories(from, to).unwrap_err();
+    let twice = faults("country = \"fr\"", "country = \"gb\"");
+    assert_eq!(keys(&twice), ["directory[1].country"]);
+    let (one, two) = ("01".repeat(32), "02".repeat(32));
+    assert_eq!(keys(&faults(&two, &one)), ["directory[1].operator"]);
+    let unknown = faults("country = \"fr\"", "country = \"France\"");
+    assert_eq!(unknown[0].key, "directory[0].country");
+}
+
+#[test]
+fn a_node_needs_the_directory_of_its_own_country() {
+    let foreign = WHOLE.replacen("[directory]", "[directory]\ncountry = \"fr\"", 1);
+    for text in [
+        foreign,
+        WHOLE
+            .replacen("gb.example-host", "fr.example-host", 1)
+            .replacen("[directory]", "[directory]\ncountry = \"gb\"", 1),
+    ] {
+        assert_eq!(keys(&parse(&text, &[]).unwrap_err()), ["directory"]);
+    }
 }
 
 #[test]

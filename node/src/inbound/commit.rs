@@ -3,7 +3,7 @@
 use prost::Message as _;
 use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
-use waypost_proto::directory_file::VerifiedDirectory;
+use waypost_proto::directories::Directories;
 use waypost_proto::envelope::Authenticated;
 use waypost_proto::evidence::{Gap, Proved};
 use waypost_proto::id::{AgencyId, Digest, MessageId, Timestamp};
@@ -122,7 +122,7 @@ impl Origin {
         self,
         tx: &mut Tx<'_>,
         owner: &Agency,
-        directory: &VerifiedDirectory,
+        directory: &Directories,
         permitted: &Permitted<Authenticated>,
         sides: &Sides,
         evidence: wire::Evidence,
@@ -134,7 +134,7 @@ impl Origin {
         }
         // What the permit was judged under is a precondition of the commit.
         let own = header.recipient_roster;
-        accept::check_still_holds(tx, owner, directory.head(), own, header, sides)?;
+        accept::check_still_holds(tx, owner, directory, own, header, sides)?;
         self.place.see(tx)?;
         self.place.take(tx)?;
         sides.accept(tx, &owner.id, &header.officer)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Reason, Shared, Verdict, Withheld};
+use super::{Reason, Shared, Side, Verdict, Withheld};
 use crate::form::{Form, FormError, Leaf};
 use crate::vocabulary::Part;
 
@@ -65,7 +65,7 @@ fn judge(
         match verdicts.get(&part) {
             Some(Verdict::Allow { rules: allowing }) => rules.extend(allowing.iter().cloned()),
             Some(Verdict::Withhold(reason)) => return Ok(Err((part, reason.clone()))),
-            None => return Ok(Err((part, Reason::NotPermitted))),
+            None => return Ok(Err((part, Reason::NotPermitted { by: Side::Both }))),
         }
     }
     if let Some(reason) = unsafe_address(form, leaf.path()) {
@@ -80,6 +80,7 @@ fn unsafe_address(form: &Form, path: &str) -> Option<Reason> {
         .iter()
         .find(|(address, flag)| path.starts_with(address) && path != *flag)?;
     (form.flag(flag) != Some(true)).then(|| Reason::Forbidden {
+        by: Side::Both,
         rule: "MIN-06".to_owned(),
         advice: format!("Ask the person, and record `{flag}` as true if it is so."),
         source: "DOMAIN b, SAF: never as a bare address without the safe flags".to_owned(),

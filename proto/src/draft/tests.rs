@@ -36,7 +36,7 @@ impl Decider for Allowing {
                 rules: vec![format!("allow-{part}")],
             }
         } else {
-            Verdict::Withhold(Reason::NotPermitted)
+            Verdict::Withhold(Reason::NotPermitted { by: Side::Both })
         }
     }
 }

@@ -32,8 +32,8 @@ async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
     let mut officer = Officer::of(&scheme, ngo).await.unwrap();
     let before = Ledger::read(&scheme, ngo, &mut officer).await.unwrap();
 
-    let good = fs::read(scheme.file()).unwrap();
-    fs::write(scheme.file(), make(&scheme)).unwrap();
+    let good = fs::read(scheme.file().unwrap()).unwrap();
+    fs::write(scheme.file().unwrap(), make(&scheme)).unwrap();
     ngo.node.reload().await.unwrap();
     wait::until(
         STAYS,
@@ -43,7 +43,7 @@ async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
     .unwrap();
     assert_eq!(ngo.node.said(check).unwrap(), 1, "{check}");
     // The node serves by the good one, and its log holds nothing of the other.
-    fs::write(scheme.file(), good).unwrap();
+    fs::write(scheme.file().unwrap(), good).unwrap();
     let mut officer = Officer::of(&scheme, ngo).await.unwrap();
     officer.look_up(&ngo.id).await.unwrap();
     let after = Ledger::read(&scheme, ngo, &mut officer).await.unwrap();
@@ -55,7 +55,7 @@ async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
 async fn a_directory_that_is_unsigned_is_not_put_in_force() {
     let unsigned = |scheme: &Scheme| {
         let at = scheme::now();
-        let signed = scheme.signed_directory(3, at, at.plus(DAY), scheme.operator());
+        let signed = scheme.signed_directory(3, at, at.plus(DAY), scheme.operator().unwrap());
         let mut directory = wire::Directory::decode(signed.unwrap().as_slice()).unwrap();
         directory.head.as_mut().unwrap().signature.clear();
         directory.encode_to_vec()
@@ -69,7 +69,7 @@ async fn a_directory_that_is_older_is_not_put_in_force() {
     let older = |scheme: &Scheme| {
         let at = scheme::now();
         scheme
-            .signed_directory(1, at, at.plus(DAY), scheme.operator())
+            .signed_directory(1, at, at.plus(DAY), scheme.operator().unwrap())
             .unwrap()
     };
     assert_stays(older, "DIR-07").await;
@@ -80,7 +80,7 @@ async fn a_directory_that_is_expired_is_not_put_in_force() {
     let expired = |scheme: &Scheme| {
         let at = Timestamp(scheme::now().0 - 2 * DAY);
         scheme
-            .signed_directory(3, at, at.plus(DAY), scheme.operator())
+            .signed_directory(3, at, at.plus(DAY), scheme.operator().unwrap())
             .unwrap()
     };
     assert_stays(expired, "has expired").await;
@@ -92,7 +92,7 @@ async fn a_directory_from_a_clock_a_day_ahead_is_not_put_in_force() {
     let ahead = |scheme: &Scheme| {
         let at = scheme::now().plus(DAY);
         scheme
-            .signed_directory(3, at, at.plus(DAY), scheme.operator())
+            .signed_directory(3, at, at.plus(DAY), scheme.operator().unwrap())
             .unwrap()
     };
     assert_stays(ahead, "DIR-03").await;

@@ -18,7 +18,7 @@ use waypost_node::config::Config;
 use waypost_node::rpc::peer_server::PeerServer;
 use waypost_node::server::{Server, Services};
 use waypost_node::tls::{PeerNames, key};
-use waypost_node::{setup, start};
+use waypost_node::{directories, setup};
 use waypost_policies::Bundle;
 use waypost_proto::id::{Digest, Timestamp};
 use waypost_proto::reason::Reason;
@@ -89,8 +89,8 @@ fn state(config: &Config) -> Result<State> {
 
 /// Serves peers of the directory, for as long as the process lives.
 async fn serve(config: &Config, identity: &Identity, state: Arc<State>) -> Result<Reply> {
-    let directory = start::directory(config, scheme::now())?;
-    let names: PeerNames = Arc::new(move |key| Some(directory.node_of_tls_key(key)?.id.clone()));
+    let directories = directories::load(config, scheme::now())?;
+    let names: PeerNames = Arc::new(move |key| Some(directories.node_of_tls_key(key)?.id.clone()));
     let server = Server::bind(config, identity, names).await?;
     let address = server.addresses().peers;
     let conduct = state.conduct.subscribe();
