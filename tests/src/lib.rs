@@ -51,6 +51,8 @@ mod durability;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hosting;
+#[cfg(test)]
 mod kills;
 #[cfg(test)]
 mod logins;

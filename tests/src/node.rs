@@ -178,6 +178,24 @@ impl Node {
         Ok(node)
     }
 
+    /// The same node for one agency more, which it is to host: only the first one's starts it.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    pub async fn hosting(&self, agency: &AgencyId) -> Result<Self> {
+        let mut text = fs::read_to_string(self.config())?;
+        text.push_str(&format!("\n[[agency]]\nid = \"{agency}\"\n"));
+        fs::write(self.config(), text)?;
+        Ok(Self {
+            id: self.id.clone(),
+            folder: self.folder.clone(),
+            program: self.program,
+            peers: Link::open().await?,
+            desks: Link::open().await?,
+            process: None,
+        })
+    }
+
     /// Its id.
     #[must_use]
     pub const fn id(&self) -> &NodeId {

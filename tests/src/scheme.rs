@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use prost::Message as _;
 use tempfile::TempDir;
 use waypost_node::clock::{Clock as _, SystemClock};
-use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE, REGISTRATION_FILE};
+use waypost_node::setup::{AGENCIES_FOLDER, LOG_VKEY_FILE, NODE_RECORD_FILE};
 use waypost_proto::directories::Directories;
 use waypost_proto::directory_file::{DirectoryDraft, VerifiedDirectory};
 use waypost_proto::id::{AgencyId, Country, DeskAddress, DeskName, Timestamp};
@@ -182,12 +182,29 @@ impl Scheme {
         Ok(scheme)
     }
 
+    /// Puts one agency more on the node of the first, which must not run.
+    ///
+    /// # Errors
+    /// What could not be made.
+    pub async fn host(&mut self, wanted: &Wanted) -> Result<()> {
+        let id: AgencyId = wanted.id.parse()?;
+        let node = self.agency_at(0)?.node.hosting(&id).await?;
+        let agency = self.agency_on(node, wanted, born()).await?;
+        self.agencies.push(agency);
+        Ok(())
+    }
+
     async fn agency(&self, wanted: &Wanted, born: Timestamp, network: Network) -> Result<Agency> {
+        let id: AgencyId = wanted.id.parse()?;
+        let folder = self.folder.path().join(id.as_str());
+        let node = Node::init(folder, &id, &self.trusted(), network).await?;
+        self.agency_on(node, wanted, born).await
+    }
+
+    async fn agency_on(&self, node: Node, wanted: &Wanted, born: Timestamp) -> Result<Agency> {
         let id: AgencyId = wanted.id.parse()?;
         let make = |role, name: &str| SecretKey::generate(role, self.suite, name, born);
         let key = make(KeyRole::Agency, id.as_str())?;
-        let folder = self.folder.path().join(id.as_str());
-        let node = Node::init(folder, &id, &self.trusted(), network).await?;
         let agency = Agency {
             record: record(wanted, &node, CertificateRef::of(key.certificate())),
             desk: make(KeyRole::Desk, &format!("{id}/{DESK}"))?,
@@ -207,7 +224,7 @@ impl Scheme {
             roster: Some(wire::Signed::decode(roster.as_slice())?),
             certificates: agency.certificates(),
         };
-        let path = agency.node.folder().join(REGISTRATION_FILE);
+        let path = agency.registration();
         fs::write(&path, registration.encode_to_vec())?;
         let path = path.to_str().context("a plain path")?;
         agency
@@ -291,6 +308,7 @@ impl Scheme {
             records: Vec::new(),
             certificates: Vec::new(),
         };
+        let mut nodes = BTreeSet::new();
         for agency in self.of(country) {
             let data = agency.node.data();
             let folder = data.join(AGENCIES_FOLDER).join(agency.id.as_str());
@@ -308,15 +326,13 @@ impl Scheme {
             };
             let node = fs::read(data.join(NODE_RECORD_FILE))?;
             let node = wire::NodeRecord::decode(node.as_slice())?;
-            draft.records.extend(
-                [
-                    wire::record::Record::Agency(record),
-                    wire::record::Record::Node(node),
-                ]
-                .map(|record| wire::Record {
-                    record: Some(record),
-                }),
-            );
+            let first = nodes.insert(node.id.clone());
+            let node = first.then_some(wire::record::Record::Node(node));
+            let records = [Some(wire::record::Record::Agency(record)), node];
+            let records = records.into_iter().flatten().map(Some);
+            draft
+                .records
+                .extend(records.map(|record| wire::Record { record }));
             draft
                 .certificates
                 .push(agency.key.certificate().as_bytes().to_vec());
@@ -466,6 +482,11 @@ fn record(wanted: &Wanted, node: &Node, certificate: CertificateRef) -> wire::Ag
 }
 
 impl Agency {
+    /// Where what it handed to its host is kept.
+    fn registration(&self) -> PathBuf {
+        self.node.folder().join(format!("{}.pb", self.id))
+    }
+
     /// Takes an attestation from its record; in force once the directory is published and read.
     pub fn withdraw(&mut self, attestation: AgencyAttestation) {
         let left = |code: &String| code != attestation.code();
@@ -488,7 +509,7 @@ impl Agency {
     /// # Errors
     /// When the registration cannot be read.
     pub fn registered(&self) -> Result<Vec<u8>> {
-        let bytes = fs::read(self.node.folder().join(REGISTRATION_FILE))?;
+        let bytes = fs::read(self.registration())?;
         let registration = wire::Registration::decode(bytes.as_slice())?;
         Ok(registration.roster.context("a roster")?.encode_to_vec())
     }
