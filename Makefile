@@ -19,10 +19,12 @@ interop: build
 	target/debug/waypost demo --keep target/interop > target/interop.log
 	scripts/interop target/interop
 
-# Two nodes in two processes; `BENCH="--messages 1000 --json"` changes what is measured and printed.
+# Two nodes in two processes, then a log as it grows to a million entries. What is measured and printed
+# is changed by `BENCH="--messages 1000 --json"` and `LOG_BENCH="--sizes 1000,10000 --json"`.
 bench: prerequisites
 	cargo build --workspace --release --locked
 	cargo bench --workspace --locked --bench delivery -- $(BENCH)
+	cargo bench --workspace --locked --bench log -- $(LOG_BENCH)
 
 build: prerequisites
 	cargo build --workspace --locked

@@ -213,11 +213,17 @@ impl Failure {
         self.status
     }
 
+    /// What, why and what to do next, for JSON.
+    #[must_use]
+    pub fn error_json(&self) -> Value {
+        json!({ "what": self.what, "why": self.why, "next": self.next })
+    }
+
     fn json(&self) -> Value {
         json!({
             "waypost": JSON_VERSION,
             "status": self.status.word(),
-            "error": { "what": self.what, "why": self.why, "next": self.next },
+            "error": self.error_json(),
         })
     }
 }

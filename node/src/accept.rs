@@ -234,15 +234,12 @@ pub(crate) fn accept_chain(
             accepted.digest,
         ))?;
         tx.put(key, accepted.encode())?;
-        put_object(tx, agency, wire::ObjectType::Roster, roster.as_bytes())?;
+        let kind = wire::ObjectType::Roster;
+        put_object(tx, agency, kind, roster.digest(), roster.as_bytes())?;
     }
     for certificate in certificates(party, officers) {
-        put_object(
-            tx,
-            agency,
-            wire::ObjectType::Certificate,
-            certificate.as_bytes(),
-        )?;
+        let (kind, bytes) = (wire::ObjectType::Certificate, certificate.as_bytes());
+        put_object(tx, agency, kind, certificate.digest(), bytes)?;
     }
     let key = record::bundle(agency, whose);
     let digest = rules.digest();
@@ -253,7 +250,8 @@ pub(crate) fn accept_chain(
             digest: digest.as_bytes().to_vec(),
         }))?;
         tx.put(key, accepted)?;
-        put_object(tx, agency, wire::ObjectType::Bundle, &bundle.to_wire())?;
+        let kind = wire::ObjectType::Bundle;
+        put_object(tx, agency, kind, digest, &bundle.to_wire())?;
     }
     Ok(())
 }
@@ -278,14 +276,15 @@ fn certificates<'p>(
     })
 }
 
-/// Stores a certificate, roster or bundle in chunks, under its digest, unless it is there.
+/// Stores a certificate, roster or bundle in chunks, under its digest, unless it is there. The digest is
+/// given, because everybody who has such an object has hashed it before.
 pub(crate) fn put_object(
     tx: &mut Tx<'_>,
     agency: &AgencyId,
     kind: wire::ObjectType,
+    digest: Digest,
     bytes: &[u8],
 ) -> Result<(), Abort<Stop>> {
-    let digest = Digest::of(bytes);
     if tx
         .get(&record::object_chunk(agency, kind, &digest, 0))?
         .is_some()
@@ -307,11 +306,14 @@ pub(crate) fn stage_message(
     agency: &Agency,
     message: &Authenticated,
     stored: &record::Message,
+    outcome: wire::Outcome,
     case: &Case,
 ) -> Result<(), Abort<Stop>> {
     let header = message.header();
     let id = header.message_id;
     tx.put(record::message(&agency.id, &id), stored.encode())?;
+    let state = record::State::new(outcome);
+    tx.put(record::state(&agency.id, &id), state.encode())?;
     tx.put(
         record::list_item(&agency.id, stored.position),
         id.as_bytes().to_vec(),

@@ -448,6 +448,7 @@ fn limits(section: &mut Section, faults: &mut Vec<Fault>) -> Limits {
             connections: count(number("connections", 4096, 100_000)),
             handshakes: count(number("handshakes", 64, 10_000)),
             handshake: Duration::from_millis(number("handshake_ms", 10_000, 60_000)),
+            log_in: Duration::from_millis(number("log_in_ms", 60_000, 600_000)),
         },
         calls: count(number("calls_per_connection", 32, 1000)),
         call: Duration::from_millis(number("call_ms", 30_000, 600_000)),

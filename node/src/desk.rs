@@ -353,7 +353,10 @@ fn directory_states(node: &Node) -> Vec<wire::DirectoryState> {
 }
 
 /// One item of a list, from a stored message.
-pub(crate) fn list_item(stored: &crate::record::Message) -> Option<wire::ListItem> {
+pub(crate) fn list_item(
+    stored: &crate::record::Message,
+    state: &crate::record::State,
+) -> Option<wire::ListItem> {
     // What is stored was parsed before: a header that does not is a damaged store.
     Header::decode(&stored.header).ok()?;
     Some(wire::ListItem {
@@ -365,11 +368,11 @@ pub(crate) fn list_item(stored: &crate::record::Message) -> Option<wire::ListIte
         }
         .into(),
         header: stored.header.clone(),
-        outcome: stored.outcome.into(),
-        reason: stored.reason.clone(),
+        outcome: state.outcome.into(),
+        reason: state.reason.clone(),
         time: stored.time.0,
-        fetched_at: stored.fetched_at.map_or(0, |t| t.0),
-        opened_at: stored.opened_at.map_or(0, |t| t.0),
+        fetched_at: state.fetched_at.map_or(0, |t| t.0),
+        opened_at: state.opened_at.map_or(0, |t| t.0),
         body_bytes: stored.body_bytes,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 use waypost_proto::entry::Entry;
@@ -62,7 +63,8 @@ pub fn list(
                 wire::Direction::Out => stored.outgoing,
             };
             if wanted {
-                items.extend(list_item(&stored));
+                let state = node.state(agency, &id)?.ok_or(Stop::Failed)?;
+                items.extend(list_item(&stored, &state));
             }
         }
         next = page.next;
@@ -89,8 +91,8 @@ pub async fn fetch(
         message_id: id.as_bytes().to_vec(),
         officer: officer.as_bytes().to_vec(),
     });
-    note(node, agency, id, event, |message, time| {
-        message.fetched_at = message.fetched_at.or(Some(time))
+    note(node, agency, id, event, |state, time| {
+        state.fetched_at = state.fetched_at.or(Some(time))
     })
     .await?;
     let Some(stored) = node.message(agency, id)? else {
@@ -114,11 +116,26 @@ pub async fn fetch(
             signature: stored.signature,
         }),
         evidence: Some(node.evidence(agency, stored.position, 0)?),
-        counterpart: stored.counterpart,
+        counterpart: counterpart(node, agency, id)?,
         sender_roster,
         recipient_roster,
         certificates,
     }))
+}
+
+/// The counterpart's evidence of a message, if there is any yet.
+fn counterpart(
+    node: &Node,
+    agency: &AgencyId,
+    id: &MessageId,
+) -> Result<Option<wire::Evidence>, Stop> {
+    let stored = node.store.get(&record::evidence(agency, id))?;
+    let evidence = stored.as_deref().map(wire::Evidence::decode).transpose();
+    evidence.map_err(|_| {
+        Stop::from(record::Corrupt {
+            what: "counterpart's evidence",
+        })
+    })
 }
 
 type Chain = (Option<wire::Signed>, Vec<Vec<u8>>);
@@ -147,30 +164,29 @@ pub async fn report_opened(
         message_id: id.as_bytes().to_vec(),
         officer: officer.as_bytes().to_vec(),
     });
-    note(node, agency, id, event, |message, time| {
-        message.opened_at = message.opened_at.or(Some(time))
+    note(node, agency, id, event, |state, time| {
+        state.opened_at = state.opened_at.or(Some(time))
     })
     .await?;
     Ok(true)
 }
 
-/// Appends an event about a message and changes its record in the same commit.
+/// Appends an event about a message and changes its state in the same commit.
 async fn note(
     node: &Arc<Node>,
     agency: &AgencyId,
     id: &MessageId,
     event: Event,
-    change: impl FnOnce(&mut record::Message, waypost_proto::id::Timestamp) + Send + 'static,
+    change: impl FnOnce(&mut record::State, waypost_proto::id::Timestamp) + Send + 'static,
 ) -> Result<(), Stop> {
-    let key = record::message(agency, id);
+    let key = record::state(agency, id);
     node.sequencer
         .run(agency, move |tx| {
             let bytes = tx.get(&key)?.ok_or_else(|| Abort::Rejected(Stop::Failed))?;
-            let mut message =
-                record::Message::decode(&bytes).map_err(|e| Abort::Rejected(Stop::from(e)))?;
+            let mut state = record::State::decode(&bytes)?;
             tx.append(event)?;
-            change(&mut message, tx.now());
-            tx.put(key, message.encode())?;
+            change(&mut state, tx.now());
+            tx.put(key, state.encode())?;
             Ok(())
         })
         .await?;
@@ -267,8 +283,8 @@ fn event(
         return Ok(None);
     };
     let outcome = node
-        .message(agency, &id)?
-        .map_or(wire::Outcome::Unspecified, |m| m.outcome);
+        .state(agency, &id)?
+        .map_or(wire::Outcome::Unspecified, |state| state.outcome);
     Ok(Some(wire::WatchEvent {
         position,
         message_id: id.as_bytes().to_vec(),

@@ -11,6 +11,7 @@ use waypost_proto::party::Party;
 use waypost_proto::reason::Reason;
 
 use crate::clock::Clock;
+use crate::inbound::Turns;
 use crate::parties::Parties;
 use crate::refusals::Refusals;
 use crate::relay::Wake;
@@ -91,6 +92,8 @@ pub struct Node {
     pub refusals: Refusals,
     /// Wakes the relay.
     pub wake: Wake,
+    /// Keeps requests of one pair of agencies in order.
+    pub turns: Turns,
     agencies: BTreeMap<AgencyId, Arc<Agency>>,
     directories: RwLock<Arc<Directories>>,
 }
@@ -129,6 +132,7 @@ impl Node {
             parties: parts.parties,
             refusals: Refusals::default(),
             wake: Wake::default(),
+            turns: Turns::default(),
             agencies: parts
                 .agencies
                 .into_iter()

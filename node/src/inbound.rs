@@ -12,7 +12,9 @@
 mod commit;
 mod refusal;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message as _;
 use waypost_proto::directories::Directories;
@@ -22,6 +24,7 @@ use waypost_proto::envelope::{Authenticated, Received};
 use waypost_proto::evidence::{EvidenceError, Gap, Proved};
 use waypost_proto::id::{AgencyId, NodeId, Timestamp};
 use waypost_proto::lane::Lane;
+use waypost_proto::openpgp::Suite;
 use waypost_proto::reason::Reason;
 use waypost_proto::wire;
 
@@ -48,8 +51,8 @@ pub async fn deliver(
     request: wire::DeliverRequest,
 ) -> Result<Vec<Result<wire::Evidence, Stop>>, Stop> {
     if request.offers.is_empty() || request.offers.len() > limit::OFFERS {
-        node.refusals.count_unauthenticated();
-        return Err(Stop::refuse(Reason::Malformed, "number of offers"));
+        let stop = Stop::refuse(Reason::Malformed, "number of offers");
+        return Err(unauthenticated(node, peer, stop));
     }
     let offers: Vec<_> = request.offers.into_iter().map(Offer::decode).collect();
     let first = offers.iter().flatten().next().map(Offer::pair);
@@ -66,6 +69,8 @@ pub async fn deliver(
             return Ok(each.collect());
         }
     };
+    // Requests that come while this one is being checked are committed after it.
+    let turn = tokio::spawn(node.turns.of(batch.pair()).lock_owned());
     let mut checking = Vec::new();
     for offer in offers {
         checking.push(match offer {
@@ -77,22 +82,37 @@ pub async fn deliver(
             Err(stop) => Err(unauthenticated(node, peer, stop)),
         });
     }
-    let mut checked = Vec::new();
-    for check in checking {
-        checked.push(match check {
-            Ok(check) => check.authenticated(node).await,
-            Err(stop) => Err(stop),
-        });
-    }
+    let checked = batch.authenticate(node, checking).await;
+    let _turn = turn.await;
     Ok(batch
         .commit(node, checked, request.recipient_log_seen)
         .await)
 }
 
+/// Whose turn it is to judge and commit offers of a pair: one request after the other, in the order in
+/// which they came, whatever the checks of their signatures take.
+#[derive(Debug, Default)]
+pub struct Turns(Mutex<BTreeMap<(AgencyId, AgencyId), Turn>>);
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+impl Turns {
+    fn of(&self, (sender, recipient): (&AgencyId, &AgencyId)) -> Turn {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= limit::PARTIES {
+            // What nobody waits for.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        let pair = (sender.clone(), recipient.clone());
+        Arc::clone(turns.entry(pair).or_default())
+    }
+}
+
 /// Counts what nobody vouched for.
 fn unauthenticated(node: &Node, peer: &NodeId, stop: Stop) -> Stop {
-    node.refusals.count_unauthenticated();
-    tracing::debug!(%peer, reason = %stop.reason(), "refused unauthenticated");
+    let now = node.now();
+    node.refusals
+        .count_unauthenticated(peer, stop.reason(), now);
     stop
 }
 
@@ -141,37 +161,35 @@ impl Offer {
     }
 }
 
-/// An offer whose signature is being checked.
+/// An offer whose signature may have to be checked.
 enum Check {
     /// Nothing to check: a message decided before, or a gap notice.
     Done(Checked),
-    Running {
-        task: tokio::task::JoinHandle<Result<Authenticated, Stop>>,
+    Message {
+        received: Box<Received>,
         sides: Box<Sides>,
         evidence: wire::Evidence,
     },
 }
 
 impl Check {
-    async fn authenticated(self, node: &Node) -> Result<Checked, Stop> {
-        let (task, sides, evidence) = match self {
-            Self::Done(checked) => return Ok(checked),
-            Self::Running {
-                task,
+    fn authenticated(self, suite: Suite, now: Timestamp) -> Result<Checked, Stop> {
+        match self {
+            Self::Done(checked) => Ok(checked),
+            Self::Message {
+                received,
                 sides,
                 evidence,
-            } => (task, sides, evidence),
-        };
-        let authenticated = task.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a check ended early");
-            Err(Stop::Failed)
-        });
-        let message = authenticated.inspect_err(|_| node.refusals.count_unauthenticated())?;
-        Ok(Checked::Message {
-            message: Box::new(message),
-            sides,
-            evidence,
-        })
+            } => {
+                let (sender, recipient) = (&sides.sender, &sides.recipient);
+                let message = accept::authenticate(*received, sender, recipient, suite, now)?;
+                Ok(Checked::Message {
+                    message: Box::new(message),
+                    sides,
+                    evidence,
+                })
+            }
+        }
     }
 }
 
@@ -260,7 +278,7 @@ impl Batch {
         let counterpart = node
             .counterpart(&self.directory, &self.sender.id, cited, self.now)
             .await
-            .inspect_err(|_| node.refusals.count_unauthenticated())?;
+            .map_err(|stop| unauthenticated(node, &self.sender.node, stop))?;
         let sides = Sides {
             sender: counterpart.party,
             sender_bundle: counterpart.bundle,
@@ -269,17 +287,60 @@ impl Batch {
             recipient_bundle: Arc::clone(&self.agency.bundle),
             recipient_rules: Arc::clone(&self.agency.rules),
         };
-        let suite = accept::suite(&self.directory, &self.sender.id, &self.agency.id)?;
-        let now = self.now;
-        let (sender, recipient) = (Arc::clone(&sides.sender), Arc::clone(&sides.recipient));
-        let task = tokio::task::spawn_blocking(move || {
-            accept::authenticate(*received, &sender, &recipient, suite, now)
-        });
-        Ok(Check::Running {
-            task,
+        Ok(Check::Message {
+            received,
             sides: Box::new(sides),
             evidence,
         })
+    }
+
+    /// Checks the signatures, side by side on as many threads as there are processors.
+    async fn authenticate(
+        &self,
+        node: &Node,
+        checks: Vec<Result<Check, Stop>>,
+    ) -> Vec<Result<Checked, Stop>> {
+        let suite = accept::suite(&self.directory, &self.sender.id, &self.agency.id);
+        let now = self.now;
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let share = checks.len().div_ceil(threads).max(1);
+        let mut checks = checks.into_iter();
+        let mut tasks = Vec::new();
+        loop {
+            let slice: Vec<_> = checks.by_ref().take(share).collect();
+            if slice.is_empty() {
+                break;
+            }
+            let (count, suite) = (slice.len(), suite.clone());
+            let check = move || -> Vec<(bool, Result<Checked, Stop>)> {
+                let each = slice.into_iter();
+                each.map(|check| match check {
+                    Ok(check) => {
+                        let suite = suite.clone();
+                        (
+                            true,
+                            suite.and_then(|suite| check.authenticated(suite, now)),
+                        )
+                    }
+                    Err(stop) => (false, Err(stop)),
+                })
+                .collect()
+            };
+            tasks.push((count, tokio::task::spawn_blocking(check)));
+        }
+        let mut checked = Vec::new();
+        for (count, task) in tasks {
+            let slice = task.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a check ended early");
+                (0..count).map(|_| (false, Err(Stop::Failed))).collect()
+            });
+            // What was refused before is counted.
+            checked.extend(slice.into_iter().map(|(counts, result)| match result {
+                Err(stop) if counts => Err(unauthenticated(node, &self.sender.node, stop)),
+                result => result,
+            }));
+        }
+        checked
     }
 
     /// Accepts what may be accepted, in order, and answers each once all of it is durable.
@@ -306,7 +367,7 @@ impl Batch {
         }
         let positions = decided.iter().flatten().copied();
         let evidences = match node.evidences(&self.agency.id, positions, seen_by_sender) {
-            Ok(evidences) => evidences,
+            Ok((_, evidences)) => evidences,
             // Durable, but not proved: the sender asks again.
             Err(stop) => {
                 return decided

@@ -42,16 +42,28 @@ pub const NOTICES: usize = 1024;
 pub const REFUSAL_WINDOW_SECONDS: u64 = 3600;
 /// Authenticated refusals of one peer that get an entry of their own in that time.
 pub const REFUSAL_ENTRIES: u64 = 100;
+/// At most one line of the node's own log in this time tells of refusals that are only counted, in
+/// seconds.
+pub const REFUSAL_LINE_SECONDS: u64 = 60;
 /// Channels to peers that are kept open.
 pub const PEER_CHANNELS: usize = 4096;
 /// Chains of counterparts that are kept in memory.
 pub const PARTIES: usize = 4096;
 /// How long a chain is used before it is asked for again, in seconds.
 pub const PARTY_SECONDS: u64 = 60;
+/// For offers that cite a chain which is not at hand, a counterpart's node is asked at most once in
+/// this time, in seconds.
+pub const PARTY_ASK_SECONDS: u64 = 1;
 /// Compiled policy bundles of counterparts that are kept in memory.
 pub const BUNDLES: usize = 64;
+/// What may be under way on one HTTP/2 stream, and on one connection, before it is acknowledged: a whole
+/// request of offers.
+pub const HTTP2_WINDOW: u32 = 2 * 1024 * 1024;
 /// Offers of one request between nodes (proto/spec/peer.md).
 pub const OFFERS: usize = 64;
+/// Requests of one pair and lane that are under way at once: while one is being committed, the
+/// signatures of the next are checked.
+pub const REQUESTS: usize = 2;
 /// Bytes of envelopes from which no further offer joins a request.
 pub const OFFER_BYTES: usize = 1024 * 1024;
 /// Offers of one message in a row, while the recipient corrects what it last saw.

@@ -161,7 +161,7 @@ async fn commit(
             }
             let position = tx.append(Event::Submitted(submitted))?;
             let stored = queued(message, position, tx.now(), number);
-            accept::stage_message(tx, &owner, message, &stored, &case)?;
+            accept::stage_message(tx, &owner, message, &stored, wire::Outcome::Queued, &case)?;
             tx.put_body(header.message_id, message.envelope().body.clone())?;
             tx.put(last, number.to_be_bytes().to_vec())?;
             let place = record::outbox_item(&owner.id, counterpart, lane, number);
@@ -195,11 +195,6 @@ fn queued(message: &Authenticated, position: u64, time: Timestamp, number: u64) 
         time,
         lane: message.header().lane(),
         number,
-        outcome: wire::Outcome::Queued,
-        reason: String::new(),
-        fetched_at: None,
-        opened_at: None,
-        counterpart: None,
         header_digest: message.header_digest(),
         body_digest: message.body_digest(),
     }

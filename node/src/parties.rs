@@ -78,7 +78,11 @@ pub struct Parties {
     channels: Mutex<BTreeMap<NodeId, (NodeRecord, Channel)>>,
     kept: Mutex<BTreeMap<AgencyId, Kept>>,
     rules: Mutex<BTreeMap<Digest, Compiled>>,
+    flights: Mutex<BTreeMap<AgencyId, Flight>>,
 }
+
+/// Held while a counterpart's node is asked; inside is when it was last asked for an offer of its own.
+type Flight = Arc<tokio::sync::Mutex<Option<Timestamp>>>;
 
 fn unavailable(detail: impl ToString) -> Stop {
     Stop::refuse(Reason::Unavailable, detail)
@@ -93,6 +97,7 @@ impl Parties {
             channels: Mutex::default(),
             kept: Mutex::default(),
             rules: Mutex::default(),
+            flights: Mutex::default(),
         }
     }
 
@@ -128,10 +133,12 @@ impl Parties {
         Ok(rpc::peer(channel))
     }
 
-    /// The counterpart as a message cites it, from what is kept or from its node.
+    /// The counterpart as a message cites it, from what is kept or from its node. That is asked by one
+    /// at a time, and for offers of its own at most once in [`limit::PARTY_ASK_SECONDS`]: whoever cites
+    /// what there is not cannot make this node ask at will.
     ///
     /// # Errors
-    /// [`Reason::UnknownAgency`], [`Reason::Roster`], [`Reason::Unavailable`].
+    /// [`Reason::UnknownAgency`], [`Reason::Roster`], [`Reason::Unavailable`], [`Reason::Busy`].
     pub async fn citing(
         &self,
         directory: &VerifiedDirectory,
@@ -139,10 +146,25 @@ impl Parties {
         cited: Cited,
         now: Timestamp,
     ) -> Result<Counterpart, Stop> {
-        if let Some(kept) = self.kept(directory, agency)
-            && cited.fits(&kept.counterpart)
-        {
-            return Ok(kept.counterpart);
+        let fitting = || {
+            let kept = self.kept(directory, agency)?;
+            cited.fits(&kept.counterpart).then_some(kept.counterpart)
+        };
+        if let Some(counterpart) = fitting() {
+            return Ok(counterpart);
+        }
+        let flight = self.flight(agency);
+        let mut asked = flight.lock().await;
+        // Whoever was before may have fetched it.
+        if let Some(counterpart) = fitting() {
+            return Ok(counterpart);
+        }
+        if cited.officer.is_some() {
+            if asked.is_some_and(|at| now.since(at) < limit::PARTY_ASK_SECONDS) {
+                let detail = "its node was asked a moment ago";
+                return Err(Stop::refuse(Reason::Busy, detail));
+            }
+            *asked = Some(now);
         }
         let counterpart = self.fetch(directory, agency, cited.officer, now).await?;
         if counterpart.party.roster().digest() == cited.roster {
@@ -150,6 +172,14 @@ impl Parties {
         } else {
             Err(Stop::refuse(Reason::Roster, "ENV-07"))
         }
+    }
+
+    fn flight(&self, agency: &AgencyId) -> Flight {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights.len() >= limit::PARTIES {
+            flights.clear();
+        }
+        Arc::clone(flights.entry(agency.clone()).or_default())
     }
 
     /// The counterpart as it is now: what is kept, if it is recent, or from its node.

@@ -33,6 +33,15 @@ impl Node {
         Ok(stored.as_deref().map(record::Message::decode).transpose()?)
     }
 
+    /// Where a message of the agency stands.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn state(&self, agency: &AgencyId, id: &MessageId) -> Result<Option<record::State>, Stop> {
+        let stored = self.store.get(&record::state(agency, id))?;
+        Ok(stored.as_deref().map(record::State::decode).transpose()?)
+    }
+
     /// What was last seen of a counterpart's log.
     ///
     /// # Errors
@@ -61,7 +70,7 @@ impl Node {
     }
 
     /// Entries of the agency's log, all proved at its current checkpoint: the first consistent from
-    /// `from`, the others from that checkpoint.
+    /// `from`, the others from that checkpoint. Gives its size besides.
     ///
     /// # Errors
     /// As [`Self::evidence`].
@@ -70,7 +79,7 @@ impl Node {
         agency: &AgencyId,
         indexes: impl IntoIterator<Item = u64>,
         from: u64,
-    ) -> Result<Vec<wire::Evidence>, Stop> {
+    ) -> Result<(u64, Vec<wire::Evidence>), Stop> {
         let evidences = self.log(agency).evidences(indexes, from);
         evidences.map_err(|error| unproved(agency, &error))
     }

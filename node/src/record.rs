@@ -4,6 +4,8 @@
 //! | space | rest of the key | value |
 //! |---|---|---|
 //! | `Message` | message id | [`Message`] |
+//! | `State` | message id | [`State`] |
+//! | `Evidence` | message id | the counterpart's evidence: the sender's, or the receipt |
 //! | `Tombstone` | message id | digest and position of a message that came too late |
 //! | `Conflict` | message id, header digest | digest of other bytes under a known id |
 //! | `Conflict` | counterpart, 0, size | that its log contradicted itself there |
@@ -21,7 +23,7 @@
 //! | `Object` | type, digest, chunk | certificates, rosters and bundles that entries cite |
 
 use prost::Message as _;
-use waypost_proto::case::{Case, Side, State};
+use waypost_proto::case::{self, Case, Side};
 use waypost_proto::evidence::{LastSeen, Proved};
 use waypost_proto::id::{AgencyId, CaseId, Digest, IdError, MessageId, SubjectRef, Timestamp};
 use waypost_proto::lane::Lane;
@@ -47,7 +49,7 @@ const fn corrupt(what: &'static str) -> Corrupt {
     Corrupt { what }
 }
 
-/// A message of this agency, either direction.
+/// What never changes of a message of this agency, either direction.
 #[derive(Debug, Clone)]
 pub struct Message {
     /// The header's exact bytes.
@@ -66,16 +68,6 @@ pub struct Message {
     pub lane: Lane,
     /// Number in that lane.
     pub number: u64,
-    /// How it ended, or where it is.
-    pub outcome: wire::Outcome,
-    /// Reason of a refusal.
-    pub reason: String,
-    /// When it was first fetched.
-    pub fetched_at: Option<Timestamp>,
-    /// When an officer first reported it opened.
-    pub opened_at: Option<Timestamp>,
-    /// The counterpart's evidence: the sender's, or the receipt.
-    pub counterpart: Option<wire::Evidence>,
     /// SHA-256 of the header.
     pub header_digest: Digest,
     /// SHA-256 of the body.
@@ -95,14 +87,6 @@ impl Message {
             time: self.time.0,
             lane: self.lane.code().to_owned(),
             number: self.number,
-            outcome: self.outcome.into(),
-            reason: self.reason.clone(),
-            fetched_at: self.fetched_at.map_or(0, |t| t.0),
-            opened_at: self.opened_at.map_or(0, |t| t.0),
-            counterpart: self
-                .counterpart
-                .as_ref()
-                .map_or_else(Vec::new, wire::Evidence::encode_to_vec),
             header_digest: self.header_digest.as_bytes().to_vec(),
             body_digest: self.body_digest.as_bytes().to_vec(),
         }
@@ -116,11 +100,6 @@ impl Message {
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         const WHAT: Corrupt = corrupt("message");
         let stored = format::StoredMessage::decode(bytes).map_err(|_| WHAT)?;
-        let instant = |seconds: u64| (seconds != 0).then_some(Timestamp(seconds));
-        let counterpart = match stored.counterpart.as_slice() {
-            [] => None,
-            bytes => Some(wire::Evidence::decode(bytes).map_err(|_| WHAT)?),
-        };
         let digest = |bytes: &[u8]| Digest::try_from(bytes).map_err(|_: IdError| WHAT);
         Ok(Self {
             body_bytes: stored.body_bytes,
@@ -128,16 +107,65 @@ impl Message {
             position: stored.position,
             time: Timestamp(stored.time),
             number: stored.number,
-            outcome: wire::Outcome::try_from(stored.outcome).map_err(|_| WHAT)?,
-            fetched_at: instant(stored.fetched_at),
-            opened_at: instant(stored.opened_at),
-            counterpart,
             header_digest: digest(&stored.header_digest)?,
             body_digest: digest(&stored.body_digest)?,
             header: stored.header,
             signature: stored.signature,
             lane: stored.lane.parse().map_err(|_| WHAT)?,
+        })
+    }
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// How it ended, or where it is.
+    pub outcome: wire::Outcome,
+    /// Reason of a refusal.
+    pub reason: String,
+    /// When it was first fetched.
+    pub fetched_at: Option<Timestamp>,
+    /// When an officer first reported it opened.
+    pub opened_at: Option<Timestamp>,
+}
+
+impl State {
+    /// Neither fetched nor opened.
+    #[must_use]
+    pub const fn new(outcome: wire::Outcome) -> Self {
+        Self {
+            outcome,
+            reason: String::new(),
+            fetched_at: None,
+            opened_at: None,
+        }
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        format::MessageState {
+            outcome: self.outcome.into(),
+            reason: self.reason.clone(),
+            fetched_at: self.fetched_at.map_or(0, |t| t.0),
+            opened_at: self.opened_at.map_or(0, |t| t.0),
+        }
+        .encode_to_vec()
+    }
+
+    /// From the stored form.
+    ///
+    /// # Errors
+    /// [`Corrupt`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        const WHAT: Corrupt = corrupt("state of a message");
+        let stored = format::MessageState::decode(bytes).map_err(|_| WHAT)?;
+        let instant = |seconds: u64| (seconds != 0).then_some(Timestamp(seconds));
+        Ok(Self {
+            outcome: wire::Outcome::try_from(stored.outcome).map_err(|_| WHAT)?,
             reason: stored.reason,
+            fetched_at: instant(stored.fetched_at),
+            opened_at: instant(stored.opened_at),
         })
     }
 }
@@ -149,9 +177,9 @@ pub fn encode_case(case: &Case) -> Vec<u8> {
         counterpart: case.counterpart.to_string(),
         referrer: case.side == Side::Referrer,
         state: match case.state {
-            State::Sent => 1,
-            State::Received => 2,
-            State::Acknowledged => 3,
+            case::State::Sent => 1,
+            case::State::Received => 2,
+            case::State::Acknowledged => 3,
         },
         referral: case.referral.as_bytes().to_vec(),
         messages: case.messages,
@@ -174,9 +202,9 @@ pub fn decode_case(bytes: &[u8]) -> Result<Case, Corrupt> {
             Side::Recipient
         },
         state: match stored.state {
-            1 => State::Sent,
-            2 => State::Received,
-            3 => State::Acknowledged,
+            1 => case::State::Sent,
+            2 => case::State::Received,
+            3 => case::State::Acknowledged,
             _ => return Err(WHAT),
         },
         referral: MessageId::try_from(stored.referral.as_slice()).map_err(|_| WHAT)?,
@@ -332,6 +360,18 @@ pub fn decode_message_id(bytes: &[u8]) -> Result<MessageId, Corrupt> {
 #[must_use]
 pub fn message(agency: &AgencyId, id: &MessageId) -> Key {
     Key::of(agency, Space::Message, id.as_bytes())
+}
+
+/// Where it is kept how a message stands.
+#[must_use]
+pub fn state(agency: &AgencyId, id: &MessageId) -> Key {
+    Key::of(agency, Space::State, id.as_bytes())
+}
+
+/// Where the counterpart's evidence of a message is kept.
+#[must_use]
+pub fn evidence(agency: &AgencyId, id: &MessageId) -> Key {
+    Key::of(agency, Space::Evidence, id.as_bytes())
 }
 
 /// Where a tombstone is kept.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use waypost_proto::id::{AgencyId, Timestamp};
+use waypost_proto::id::{AgencyId, NodeId, Timestamp};
+use waypost_proto::reason::Reason;
 
 use crate::limit;
 
@@ -28,13 +29,23 @@ struct Window {
 #[derive(Debug, Default)]
 pub struct Refusals {
     unauthenticated: AtomicU64,
+    /// When the last line about them was written.
+    said: Mutex<Option<Timestamp>>,
     windows: Mutex<BTreeMap<(AgencyId, AgencyId), Window>>,
 }
 
 impl Refusals {
-    /// Counts a refusal of something that nobody vouched for.
-    pub fn count_unauthenticated(&self) {
-        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
+    /// Counts a refusal of something that nobody vouched for, and says so in a line of the node's own
+    /// log: at most one in [`limit::REFUSAL_LINE_SECONDS`], so that a peer cannot fill that either.
+    pub fn count_unauthenticated(&self, peer: &NodeId, reason: Reason, now: Timestamp) {
+        let count = self.unauthenticated.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|at| now.since(at) >= limit::REFUSAL_LINE_SECONDS) {
+            *said = Some(now);
+            tracing::warn!(%peer, %reason, count, "refused what nobody vouched for");
+        } else {
+            tracing::debug!(%peer, %reason, count, "refused what nobody vouched for");
+        }
     }
 
     /// Refusals of things that nobody vouched for, since the node started.

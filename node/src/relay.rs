@@ -9,22 +9,24 @@
 
 mod settle;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use waypost_proto::directory::{AgencyRecord, NodeRecord};
 use waypost_proto::entry::Entry;
 use waypost_proto::header::Header;
 use waypost_proto::id::AgencyId;
 use waypost_proto::lane::Lane;
 use waypost_proto::reason::Reason;
+use waypost_proto::tlog_proof::TlogProof;
 use waypost_proto::wire::{self, log_entry::Event};
 
-use self::settle::Settling;
+use self::settle::{Settled, Settling};
 use crate::host::{Node, Stop};
 use crate::limit;
 use crate::record;
@@ -99,7 +101,10 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) -> Result<(), Stop> {
                     node: Arc::clone(&node),
                     line,
                     notify: Arc::clone(&notify),
+                    under_way: VecDeque::new(),
+                    offered: 0,
                     seen_by_peer: 0,
+                    corrections: 0,
                 };
                 tasks.spawn(queue.run(stop.clone()));
                 notify
@@ -139,8 +144,27 @@ struct Queue {
     node: Arc<Node>,
     line: Line,
     notify: Arc<Notify>,
-    /// The size of our log that the recipient last saw, as far as we know: it corrects us.
+    /// Requests that were sent, in the order of their numbers.
+    under_way: VecDeque<Flight>,
+    /// The last number that they hold.
+    offered: u64,
+    /// The size of our log that the recipient will have seen after them, as far as we know: it corrects
+    /// us.
     seen_by_peer: u64,
+    /// How often it has corrected us since something was settled.
+    corrections: u32,
+}
+
+/// A request that was sent.
+struct Flight {
+    items: Vec<Item>,
+    /// Our own entries, as it proves them.
+    entries: Vec<Event>,
+    recipient: AgencyRecord,
+    peer: NodeRecord,
+    /// Size of the recipient's log that its answers are proved from.
+    from: u64,
+    answers: JoinHandle<Result<Vec<Answer>, Stop>>,
 }
 
 enum Step {
@@ -198,30 +222,96 @@ impl Queue {
     }
 
     async fn step(&mut self) -> Result<Step, Stop> {
-        let items = self.first()?;
-        if items.is_empty() {
-            return Ok(Step::Empty);
+        if let Err(stop) = self.fill() {
+            self.under_way.clear();
+            return self.wait(stop.reason()).await;
         }
-        // The recipient may have seen another size than we think: it says so, and we prove from there.
-        for _ in 0..limit::OFFER_ATTEMPTS {
-            match self.offer(&items).await {
-                Ok(0) | Err(Stop::LastSeen { .. }) => {}
-                Ok(_) => return Ok(Step::Settled),
-                // Only the recipient's own word ends a message; what fails here is tried again.
-                Err(stop) => return self.wait(stop.reason()).await,
+        let room = self.under_way.len() < limit::REQUESTS;
+        let Some(first) = self.under_way.front_mut() else {
+            return Ok(Step::Empty);
+        };
+        let answers = tokio::select! {
+            answers = &mut first.answers => answers,
+            () = self.notify.notified(), if room => return Ok(Step::Settled),
+        };
+        let Some(flight) = self.under_way.pop_front() else {
+            return Ok(Step::Empty);
+        };
+        let answers = answers.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request ended early");
+            Err(Stop::Failed)
+        });
+        let settled = match answers {
+            Ok(answers) => self.settle(&flight, answers).await,
+            Err(stop) => Err(stop),
+        };
+        match settled {
+            Ok(Settled { whole: true, .. }) => {
+                self.corrections = 0;
+                Ok(Step::Settled)
+            }
+            // What stays comes first again, so what was sent after it is sent again.
+            Ok(Settled { count, stop, .. }) => {
+                self.start_over();
+                match stop {
+                    Some(stop) if count == 0 => self.again(stop).await,
+                    _ => Ok(Step::Settled),
+                }
+            }
+            // Only the recipient's own word ends a message; what fails here is tried again.
+            Err(stop) => {
+                self.start_over();
+                self.again(stop).await
             }
         }
-        self.wait(Reason::LastSeenDiffers).await
     }
 
-    /// What the next request holds: the first places of the queue.
-    fn first(&self) -> Result<Vec<Item>, Stop> {
+    fn start_over(&mut self) {
+        for flight in self.under_way.drain(..) {
+            flight.answers.abort();
+        }
+        self.offered = 0;
+    }
+
+    async fn again(&mut self, stop: Stop) -> Result<Step, Stop> {
+        match stop {
+            // The recipient has seen another size than we thought: it says so, and we prove from there.
+            Stop::LastSeen { size } if self.corrections < limit::OFFER_ATTEMPTS => {
+                self.corrections = self.corrections.saturating_add(1);
+                self.seen_by_peer = size;
+                Ok(Step::Settled)
+            }
+            stop => self.wait(stop.reason()).await,
+        }
+    }
+
+    /// Sends what waits, as long as there is room.
+    fn fill(&mut self) -> Result<(), Stop> {
+        while self.under_way.len() < limit::REQUESTS {
+            if self.under_way.is_empty() {
+                self.offered = 0;
+            }
+            let items = self.next()?;
+            let Some(last) = items.last() else {
+                return Ok(());
+            };
+            self.offered = last.message.number;
+            let flight = self.send(items)?;
+            self.under_way.push_back(flight);
+        }
+        Ok(())
+    }
+
+    /// What the next request holds: the first places of the queue after those that were offered.
+    fn next(&self) -> Result<Vec<Item>, Stop> {
         let Line {
             agency,
             counterpart,
             lane,
         } = &self.line;
+        let first = self.offered.saturating_add(1);
         let range = record::outbox(agency, counterpart, *lane);
+        let range = range.from(record::outbox_item(agency, counterpart, *lane, first));
         let page = self.node.store.scan(&range, limit::OFFERS)?;
         let mut items = Vec::new();
         let mut bytes = 0_usize;
@@ -256,7 +346,11 @@ impl Queue {
                     continue;
                 };
                 let header = Header::decode(&message.header).map_err(|_| Stop::Failed)?;
-                if self.node.now() >= header.expires && message.outcome == wire::Outcome::Queued {
+                if self.node.now() < header.expires {
+                    continue;
+                }
+                let state = self.node.state(agency, &id)?;
+                if state.is_some_and(|state| state.outcome == wire::Outcome::Queued) {
                     settle::unconfirmed(&self.node, &self.line, id).await?;
                 }
             }
@@ -265,8 +359,46 @@ impl Queue {
         Ok(Step::Again(reason))
     }
 
-    /// Offers `items` and settles those whose outcome the answers prove. Returns how many.
-    async fn offer(&mut self, items: &[Item]) -> Result<usize, Stop> {
+    /// Settles what the answers prove.
+    async fn settle(&mut self, flight: &Flight, mut answers: Vec<Answer>) -> Result<Settled, Stop> {
+        if answers.len() != flight.items.len() {
+            let detail = "the answers are not as many as the offers";
+            return Err(Stop::refuse(Reason::Unavailable, detail));
+        }
+        let node = Arc::clone(&self.node);
+        let before = node.seen(&self.line.agency, &self.line.counterpart)?;
+        let seen = before.as_ref().map_or(0, |s| s.last.size);
+        let first = answers.iter_mut().find_map(|answer| match answer {
+            Answer::Evidence(evidence) => Some(evidence),
+            _ => None,
+        });
+        if let Some(evidence) = first
+            && seen != flight.from
+        {
+            // More was seen of the recipient's log since the request was sent.
+            node.prove_from(seen, evidence, &flight.recipient, &flight.peer)
+                .await?;
+        }
+        let mut settling = Settling::new(&node, &self.line, &flight.recipient, before);
+        let mut later = None;
+        for ((item, entry), answer) in flight.items.iter().zip(&flight.entries).zip(answers) {
+            let settled = match answer {
+                Answer::Evidence(evidence) => settling.proved(item, entry, evidence).await,
+                Answer::Refused(reason) => settling.refused(item, reason).await,
+                Answer::LastSeen(size) => Err(Stop::LastSeen { size }),
+            };
+            if let Err(stop) = settled {
+                later.get_or_insert(stop);
+            }
+        }
+        let mut settled = settling.finish().await;
+        settled.whole &= later.is_none();
+        settled.stop = later.or(settled.stop);
+        Ok(settled)
+    }
+
+    /// Sends one request.
+    fn send(&mut self, items: Vec<Item>) -> Result<Flight, Stop> {
         let Line {
             agency,
             counterpart,
@@ -275,49 +407,13 @@ impl Queue {
         let node = Arc::clone(&self.node);
         let directory = node.directory();
         let unknown = || Stop::refuse(Reason::UnknownAgency, "not in the directory");
-        let record = directory.agency(counterpart).ok_or_else(unknown)?;
-        let peer = directory.node(&record.node).ok_or_else(unknown)?;
-        let before = node.seen(agency, counterpart)?;
-        let (request, entries) = self.request(items, before.as_ref())?;
-        let answers = node.deliver_to(peer, request).await?;
-        if answers.len() != items.len() {
-            let detail = "the answers are not as many as the offers";
-            return Err(Stop::refuse(Reason::Unavailable, detail));
-        }
-        let mut settling = Settling::new(&node, &self.line, record, before);
-        let mut later = None;
-        for ((item, entry), answer) in items.iter().zip(&entries).zip(answers) {
-            let settled = match answer {
-                Answer::Evidence(evidence) => settling.proved(item, entry, evidence).await,
-                Answer::Refused(reason) => settling.refused(item, reason).await,
-                Answer::LastSeen(size) => {
-                    self.seen_by_peer = size;
-                    Err(Stop::LastSeen { size })
-                }
-            };
-            if let Err(stop) = settled {
-                later.get_or_insert(stop);
-            }
-        }
-        let (settled, stop) = settling.finish().await;
-        if let Some(size) = settled.seen_by_peer {
-            self.seen_by_peer = self.seen_by_peer.max(size);
-        }
-        match later.or(stop) {
-            Some(stop) if settled.count == 0 => Err(stop),
-            _ => Ok(settled.count),
-        }
-    }
-
-    /// The request, and our own entries as it proves them.
-    fn request(
-        &self,
-        items: &[Item],
-        before: Option<&record::Seen>,
-    ) -> Result<(wire::DeliverRequest, Vec<Event>), Stop> {
-        let agency = &self.line.agency;
+        let recipient = directory.agency(counterpart).ok_or_else(unknown)?;
+        let peer = directory.node(&recipient.node).ok_or_else(unknown)?;
+        let from = node
+            .seen(agency, counterpart)?
+            .map_or(0, |seen| seen.last.size);
         let positions = items.iter().map(Item::position);
-        let evidences = self.node.evidences(agency, positions, self.seen_by_peer)?;
+        let (size, evidences) = node.evidences(agency, positions, self.seen_by_peer)?;
         let mut offers = Vec::new();
         let mut entries = Vec::new();
         for (item, evidence) in items.iter().zip(evidences) {
@@ -327,7 +423,7 @@ impl Queue {
                 Some(_) => None,
                 None => Some(wire::Envelope {
                     header: item.message.header.clone(),
-                    body: self.node.open_body(agency, &item.queued.message)?,
+                    body: node.open_body(agency, &item.queued.message)?,
                     signature: item.message.signature.clone(),
                 }),
             };
@@ -336,12 +432,22 @@ impl Queue {
                 evidence: Some(evidence),
             });
         }
-        let recipient_log_seen = before.map_or(0, |s| s.last.size);
+        self.seen_by_peer = size;
         let request = wire::DeliverRequest {
             offers,
-            recipient_log_seen,
+            recipient_log_seen: from,
         };
-        Ok((request, entries))
+        let (recipient, peer) = (recipient.clone(), peer.clone());
+        let to = peer.clone();
+        let answers = tokio::spawn(async move { node.deliver_to(&to, request).await });
+        Ok(Flight {
+            items,
+            entries,
+            recipient,
+            peer,
+            from,
+            answers,
+        })
     }
 }
 
@@ -404,10 +510,41 @@ const fn longest(lane: Lane) -> u64 {
 }
 
 impl Node {
+    /// Asks the peer to prove the checkpoint of `evidence` from the size `seen` of its log. What it
+    /// answers is verified with the evidence.
+    async fn prove_from(
+        &self,
+        seen: u64,
+        evidence: &mut wire::Evidence,
+        recipient: &AgencyRecord,
+        peer: &NodeRecord,
+    ) -> Result<(), Stop> {
+        let unproved = || {
+            Stop::refuse(
+                Reason::Unavailable,
+                "the recipient's evidence does not parse",
+            )
+        };
+        let proof = TlogProof::parse(&evidence.proof).map_err(|_| unproved())?;
+        let size = proof.claimed_size().ok_or_else(unproved)?;
+        evidence.consistency_from = seen;
+        evidence.consistency = Vec::new();
+        if seen != 0 && size != seen {
+            let request = wire::ConsistencyRequest {
+                agency: recipient.id.to_string(),
+                from: seen.min(size),
+                to: seen.max(size),
+            };
+            let reply = self.parties.client(peer)?.consistency(request).await;
+            evidence.consistency = reply.map_err(|_| unproved())?.into_inner().path;
+        }
+        Ok(())
+    }
+
     /// Makes a peer offers and gives its answers.
     async fn deliver_to(
         &self,
-        peer: &waypost_proto::directory::NodeRecord,
+        peer: &NodeRecord,
         request: wire::DeliverRequest,
     ) -> Result<Vec<Answer>, Stop> {
         let mut client = self.parties.client(peer)?;

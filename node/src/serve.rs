@@ -16,6 +16,7 @@ use crate::desk::DeskService;
 use crate::files::{self, FileError};
 use crate::host::Node;
 use crate::peer::PeerService;
+use crate::sequencer::SequenceError;
 use crate::server::{Addresses, ServeError, Server, Services, Stopped};
 use crate::start::{self, StartError};
 use crate::store::Store;
@@ -40,6 +41,14 @@ pub enum RunError {
     /// Nobody can be told that it is ready.
     #[error("the ready file")]
     Ready(#[source] FileError),
+    /// It stopped, because the disk or something on it failed.
+    #[error(
+        "the node stopped; what it accepted is kept: make room on the disk of its data folder, or repair it, and start the node again"
+    )]
+    Failed(#[source] SequenceError),
+    /// It stopped, because a queue ended by itself.
+    #[error("the node stopped, because its relay failed; start it again")]
+    Relay,
 }
 
 /// Runs the node of `config` on the store that `open` opens, until SIGTERM or SIGINT. Once it listens,
@@ -79,12 +88,16 @@ pub async fn run(
     }
     tracing::info!(node = %config.node, peers = %addresses.peers, desks = %addresses.desks, "ready");
     let failed = node.sequencer.failed();
+    let mut outcome = Ok(());
     let serving = server.run(services, async {
         tokio::select! {
             () = stop => {}
-            error = failed => tracing::error!(%error, "the sequencer failed: the node stops"),
+            error = failed => outcome = Err(RunError::Failed(error)),
             () = reload_directories(&node, config, &mut reload) => {}
-            () = ended(&mut relay) => tracing::error!("the relay failed: the node stops"),
+            () = ended(&mut relay) => outcome = Err(RunError::Relay),
+        }
+        if let Err(error) = &outcome {
+            tracing::error!(error = %causes(error), "stopping");
         }
         stopping.cancel();
     });
@@ -92,13 +105,15 @@ pub async fn run(
         Stopped::Finished => tracing::info!("stopped"),
         Stopped::CutOff => tracing::warn!("stopped at the deadline with calls in flight"),
     }
+    let count = node.refusals.unauthenticated();
+    tracing::info!(count, "refused what nobody vouched for, in all");
     if let Some(relay) = relay {
         // Told to stop: its queues end after the offer that they are at.
         let _ = relay.await;
     }
     drop(node);
     started.sequencer.shutdown().await;
-    Ok(())
+    outcome
 }
 
 /// Waits for a task that should not end, and takes it away.

@@ -16,6 +16,7 @@ use tonic_health::ServingStatus;
 use waypost_proto::tls::{Identity, TlsError};
 
 use crate::config::{Config, Limits};
+use crate::limit;
 use crate::tls::PeerNames;
 use crate::tls::connection::{DeskConnection, PeerConnection};
 use crate::tls::connector::{KEEP_ALIVE, KEEP_ALIVE_ANSWER};
@@ -137,7 +138,10 @@ impl Server {
         let (health, health_service) = tonic_health::server::health_reporter();
         let (stopping, stopped) = watch::channel(());
         let (refused_peers, refused_desks) = (self.peers.refused(), self.desks.refused());
+        // Only who is registered may have that much under way.
         let peers = builder(&self.limits, MAX_AGE)
+            .initial_stream_window_size(limit::HTTP2_WINDOW)
+            .initial_connection_window_size(limit::HTTP2_WINDOW)
             .add_routes(services.peers.add_service(health_service.clone()))
             .serve_with_incoming_shutdown(self.peers.incoming(), dropped(stopped.clone()));
         let desks = builder(&self.limits, DESK_MAX_AGE)

@@ -54,9 +54,9 @@ pub enum StartError {
         #[source]
         source: Box<DirectoryError>,
     },
-    /// A directory that would be put in force is past its validity.
-    #[error("the directory `{}` has expired; install the current one", path.display())]
-    Expired {
+    /// A new directory is past its validity.
+    #[error("the directory `{}` has expired; get the current one from the scheme operator", path.display())]
+    DirectoryExpired {
         /// The file.
         path: PathBuf,
     },

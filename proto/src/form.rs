@@ -185,6 +185,7 @@ impl fmt::Debug for Leaf<'_> {
 }
 
 /// A form of one kind: checked, and canonical.
+#[derive(Clone)]
 pub struct Form {
     fields: &'static FormFields,
     message: DynamicMessage,

@@ -98,6 +98,14 @@ impl TlogProof {
         bytes
     }
 
+    /// The size that the checkpoint names, before anything is verified: to ask for what it takes to
+    /// verify it.
+    #[must_use]
+    pub fn claimed_size(&self) -> Option<u64> {
+        let text = std::str::from_utf8(&self.checkpoint).ok()?;
+        parse_decimal(text.lines().nth(1)?)
+    }
+
     /// Reads the file form (LOG-11). The checkpoint is taken verbatim.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Agencies as people run them: every step is a command of the built `waypost`, in a home of its own;
 //! the nodes are processes.
 
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -187,7 +189,7 @@ impl Country {
         Ok(Context::new(home, Clock::System, passphrase))
     }
 
-    async fn ended(&self, home: &str, line: &[&str]) -> Result<Output> {
+    async fn ended<S: AsRef<OsStr>>(&self, home: &str, line: &[S]) -> Result<Output> {
         let ran = Command::new(node::binary("waypost")?)
             .arg("--json")
             .arg("--home")
@@ -205,7 +207,7 @@ impl Country {
     ///
     /// # Errors
     /// What it says.
-    pub async fn run(&self, home: &str, line: &[&str]) -> Result<Value> {
+    pub async fn run<S: AsRef<OsStr> + Debug>(&self, home: &str, line: &[S]) -> Result<Value> {
         let ended = self.ended(home, line).await?;
         let said = String::from_utf8_lossy(&ended.stderr);
         ensure!(ended.status.success(), "waypost {line:?}: {said}");
@@ -216,7 +218,11 @@ impl Country {
     ///
     /// # Errors
     /// When it is done.
-    pub async fn refused(&self, home: &str, line: &[&str]) -> Result<(i32, Value)> {
+    pub async fn refused<S: AsRef<OsStr> + Debug>(
+        &self,
+        home: &str,
+        line: &[S],
+    ) -> Result<(i32, Value)> {
         let ended = self.ended(home, line).await?;
         ensure!(!ended.status.success(), "waypost {line:?} was done");
         let code = ended.status.code().context("an exit code")?;
@@ -277,11 +283,11 @@ impl Country {
         Ok(path)
     }
 
-    /// Refers to one agency or several. Gives what the command said.
+    /// The command that refers an adult who consents to all of it, to one agency or several.
     ///
     /// # Errors
-    /// What it says.
-    pub async fn refer(&self, home: &str, to: &[&AgencyId]) -> Result<Value> {
+    /// When the form cannot be written.
+    pub fn referral(&self, to: &[&str], more: &[&str]) -> Result<Vec<String>> {
         let form = self.form()?;
         let mut line = vec![
             "refer",
@@ -293,10 +299,25 @@ impl Country {
             "LB-6E,LB-9G,LB-10",
             "--yes",
         ];
-        for to in to {
-            line.extend(["--to", to.as_str()]);
-        }
-        self.run(home, &line).await
+        line.extend(to.iter().flat_map(|to| ["--to", to]));
+        line.extend(more);
+        Ok(line.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Refers. Gives what the command said.
+    ///
+    /// # Errors
+    /// What it says.
+    pub async fn refer(&self, home: &str, to: &[&str]) -> Result<Value> {
+        self.run(home, &self.referral(to, &[])?).await
+    }
+
+    /// Waits until the own log says what became of a message that was sent: delivered, or refused.
+    ///
+    /// # Errors
+    /// When that does not come to pass.
+    pub async fn settled(&self, home: &str, message: &str) -> Result<Value> {
+        self.row(home, message, &["delivered", "refused"]).await
     }
 
     /// Waits until the inbox of a home shows a message in a state.
@@ -304,15 +325,23 @@ impl Country {
     /// # Errors
     /// When that does not come to pass.
     pub async fn outcome(&self, home: &str, message: &str, outcome: &str) -> Result<Value> {
-        wait::until(&format!("{home} has {message} as {outcome}"), async || {
-            let inbox = self.run(home, &["inbox", "--all"]).await?;
-            let rows = inbox.get("messages").and_then(Value::as_array);
-            let found = rows.into_iter().flatten().find(|row| {
-                text(row, "id").is_ok_and(|id| id == message)
-                    && text(row, "outcome").is_ok_and(|found| found == outcome)
-            });
-            Ok(found.cloned())
-        })
+        self.row(home, message, &[outcome]).await
+    }
+
+    async fn row(&self, home: &str, message: &str, outcomes: &[&str]) -> Result<Value> {
+        wait::until(
+            &format!("{home} has {message} as {outcomes:?}"),
+            async || {
+                let inbox = self.run(home, &["inbox", "--all"]).await?;
+                let rows = inbox.get("messages").and_then(Value::as_array);
+                let found = rows.into_iter().flatten().find(|row| {
+                    text(row, "id").is_ok_and(|id| id == message)
+                        && text(row, "outcome")
+                            .is_ok_and(|found| outcomes.contains(&found.as_str()))
+                });
+                Ok(found.cloned())
+            },
+        )
         .await
     }
 }

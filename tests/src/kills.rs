@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::letter::Letter;
 use crate::node::{LATE_NODE, NODE};
 use crate::officer::{Badge, Officer};
+use crate::parameter::{note, parameter};
 use crate::promise::{self, Broken};
 use crate::scheme::{self, AUTHORITY, NGO, Scheme};
 use crate::seeded::Seeded;
@@ -25,17 +26,14 @@ const SAMPLE: usize = 20;
 /// A kill comes up to so many milliseconds after its moment.
 const JITTER_MS: u64 = 30;
 
-fn parameter(name: &str, default: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |text| text.parse().expect(name))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_is_delivered_once_and_in_order_though_both_nodes_are_killed() {
     let messages = parameter("WAYPOST_STREAM", 2000);
     let kills = parameter("WAYPOST_KILLS", 24);
     let seed = parameter("WAYPOST_SEED", scheme::now().0);
-    println!("WAYPOST_SEED={seed} WAYPOST_STREAM={messages} WAYPOST_KILLS={kills}");
+    note(&format!(
+        "WAYPOST_SEED={seed} WAYPOST_STREAM={messages} WAYPOST_KILLS={kills}"
+    ));
     let mut random = Seeded::new(seed);
 
     let mut scheme = Scheme::running(Suite::PostQuantum, &[NGO, AUTHORITY])

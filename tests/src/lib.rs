@@ -9,7 +9,7 @@
 //!                           (a process)          (may be cut)
 //! ```
 //!
-//! The harness is also the benchmark's (`benches/delivery.rs`), so it returns errors and does not
+//! The harness is also the benchmark's (`benches/`), so it returns errors and does not
 //! panic.
 
 pub mod scheme;
@@ -23,15 +23,25 @@ pub mod officer;
 pub mod peer;
 pub mod stream;
 
+pub mod client;
+pub mod forgery;
+pub mod hostile;
+
+pub mod growing_log;
 pub mod ledger;
 pub mod promise;
 pub mod search;
 pub mod trace;
 
+pub mod disk;
+
 pub mod late_store;
+pub mod overwriting;
 pub mod seeded;
 pub mod wait;
 
+#[cfg(test)]
+mod bad_input;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
@@ -49,12 +59,20 @@ mod officers;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod parameter;
+#[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod power;
+#[cfg(test)]
+mod recipients;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rosters;
 #[cfg(test)]
 mod states;
+#[cfg(test)]
+mod store_power;
 #[cfg(test)]
 mod tidy;

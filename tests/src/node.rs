@@ -25,6 +25,9 @@ pub const NODE: &str = "waypost-node";
 /// A faulty node, which answers before it has written.
 pub const LATE_NODE: &str = "waypost-node-late";
 
+/// Commits to the embedded store alone.
+pub const STORE_WRITER: &str = "waypost-store-writer";
+
 /// How long a node may take to stop: its own deadline and some more.
 const STOP: Duration = Duration::from_secs(60);
 
@@ -309,6 +312,35 @@ impl Node {
         Ok(())
     }
 
+    /// Reasons of the refusals that it only counted, in order, as its log lines tell them; without
+    /// `busy`, after which a message is offered again.
+    ///
+    /// # Errors
+    /// When the lines cannot be read.
+    pub fn counted(&self) -> Result<Vec<String>> {
+        let text = fs::read_to_string(self.log())?;
+        let lines = text
+            .lines()
+            .filter(|line| line.contains("refused what nobody vouched for peer="));
+        let reason = |line: &str| {
+            let word = line
+                .split_whitespace()
+                .find_map(|w| w.strip_prefix("reason="));
+            word.map(str::to_owned).context("a reason")
+        };
+        let reasons = lines.map(reason).collect::<Result<Vec<_>>>()?;
+        Ok(reasons.into_iter().filter(|r| r != "busy").collect())
+    }
+
+    /// How many lines of its log hold this text.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn said(&self, text: &str) -> Result<usize> {
+        let log = fs::read_to_string(self.log())?;
+        Ok(log.lines().filter(|line| line.contains(text)).count())
+    }
+
     fn last_lines(&self) -> String {
         let text = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<_> = text.lines().rev().take(20).collect();
@@ -365,6 +397,18 @@ impl Node {
         self.peers.lead_to(None);
         self.desks.lead_to(None);
         Ok(ended.with_context(|| format!("`{}` does not stop", self.id))??)
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not run, or does not end in time.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let mut process = self.process.take().context("a running node")?;
+        let ended = tokio::time::timeout(STOP, process.child.wait()).await;
+        self.peers.lead_to(None);
+        self.desks.lead_to(None);
+        Ok(ended.with_context(|| format!("`{}` does not end", self.id))??)
     }
 
     /// Ends it at once, as a crash does (SIGKILL).

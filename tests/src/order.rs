@@ -4,6 +4,8 @@ use waypost_proto::id::MessageId;
 use waypost_proto::openpgp::Suite;
 use waypost_proto::wire::{self, Outcome};
 
+use crate::hostile::Hostile;
+use crate::hostile::order::Conduct;
 use crate::ledger::Ledger;
 use crate::letter::Letter;
 use crate::link::Passage;
@@ -116,14 +118,18 @@ async fn a_later_number_is_not_taken_before_the_earlier_ones() {
         let request = peer::request(&mut sender, &fetched, 0).await.unwrap();
         offers.extend(request.offers);
     }
-    let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
+    let mut hostile = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
     let request = |offers: &[wire::Offer]| wire::DeliverRequest {
         offers: offers.to_vec(),
         recipient_log_seen: 0,
     };
-    let answer = peer::offer(&mut client, request(&offers[2..])).await;
+    let answer = hostile
+        .deliver(&authority.node, &request(&offers[2..]))
+        .await;
     assert_eq!(answer.unwrap(), Answer::Refusal("gap".to_owned()));
-    let answer = peer::offer(&mut client, request(&offers[..1])).await;
+    let answer = hostile
+        .deliver(&authority.node, &request(&offers[..1]))
+        .await;
     answer.unwrap().receipt().unwrap();
     assert_eq!(theirs(&scheme).await.received(), ids[..1]);
 

@@ -1,9 +1,11 @@
-//! A peer that does what a test wants: calls to a node with any TLS key.
+//! The form of a delivery between nodes: what is offered, what is answered.
 
 use anyhow::{Context as _, Result, bail};
 use tonic::transport::Channel;
-use waypost_node::rpc::{self, peer_client::PeerClient};
 use waypost_node::tls::connector;
+use waypost_proto::header::Header;
+use waypost_proto::id::Digest;
+use waypost_proto::reason::Reason;
 use waypost_proto::tls::Identity;
 use waypost_proto::wire::{self, offer_answer};
 
@@ -48,14 +50,6 @@ pub fn channel(
     )?)
 }
 
-/// A client of a node's peer service, past every link, as `identity`.
-///
-/// # Errors
-/// When the node does not run.
-pub fn client(node: &Node, identity: &Identity) -> Result<PeerClient<Channel>> {
-    Ok(rpc::peer(channel(node.listening()?.peers, node, identity)?))
-}
-
 /// A request with one offer, by a sender who has seen nothing of the recipient's log.
 #[must_use]
 pub fn single(envelope: wire::Envelope, evidence: wire::Evidence) -> wire::DeliverRequest {
@@ -69,19 +63,90 @@ pub fn single(envelope: wire::Envelope, evidence: wire::Evidence) -> wire::Deliv
     }
 }
 
-/// Offers a message.
+/// Answers to offers, in their order.
+#[must_use]
+pub fn reply(answers: Vec<Answer>) -> wire::DeliverReply {
+    let answers = answers.into_iter().map(|answer| {
+        let result = match answer {
+            Answer::Receipt(evidence) => offer_answer::Result::Receipt(evidence),
+            Answer::Refusal(reason) => offer_answer::Result::Refusal(wire::Refusal {
+                reason,
+                ..Default::default()
+            }),
+        };
+        wire::OfferAnswer {
+            result: Some(result),
+        }
+    });
+    wire::DeliverReply {
+        answers: answers.collect(),
+    }
+}
+
+/// The answer to a single offer.
 ///
 /// # Errors
-/// When the node gives no answer.
-pub async fn offer(
-    client: &mut PeerClient<Channel>,
-    request: wire::DeliverRequest,
-) -> Result<Answer> {
-    let mut reply = client.deliver(request).await?.into_inner();
+/// When there is none.
+pub fn answer(mut reply: wire::DeliverReply) -> Result<Answer> {
     let answer = reply.answers.pop().context("an answer")?;
     match answer.result.context("a result")? {
         offer_answer::Result::Receipt(evidence) => Ok(Answer::Receipt(evidence)),
         offer_answer::Result::Refusal(refusal) => Ok(Answer::Refusal(refusal.reason)),
+    }
+}
+
+/// The size of the sender's log from which the recipient wants it proved, if that is its answer.
+#[must_use]
+pub fn last_seen(reply: &wire::DeliverReply) -> Option<u64> {
+    match reply.answers.last()?.result.as_ref()? {
+        offer_answer::Result::Refusal(refusal)
+            if refusal.reason == Reason::LastSeenDiffers.code() =>
+        {
+            Some(refusal.last_seen)
+        }
+        _ => None,
+    }
+}
+
+/// The entry of a submission, as the sender's node logs it; of a header that does not parse, an empty
+/// one.
+#[must_use]
+pub fn submitted(envelope: &wire::Envelope, number: u64) -> wire::Submitted {
+    let Ok(header) = Header::decode(&envelope.header) else {
+        return wire::Submitted::default();
+    };
+    wire::Submitted {
+        message: Some(facts(&header, envelope)),
+        lane: header.lane().code().to_owned(),
+        number,
+        rules: Vec::new(),
+    }
+}
+
+fn facts(header: &Header, envelope: &wire::Envelope) -> wire::MessageFacts {
+    let manifest = header.manifest.to_wire();
+    let answered = header.in_reply_to.map(|id| id.as_bytes().to_vec());
+    wire::MessageFacts {
+        message_id: header.message_id.as_bytes().to_vec(),
+        case_id: header.case_id.as_bytes().to_vec(),
+        kind: header.kind.to_wire().into(),
+        in_reply_to: answered.unwrap_or_default(),
+        sender_agency: header.sender.agency.to_string(),
+        sender_desk: header.sender.desk.to_string(),
+        recipient_agency: header.recipient.agency.to_string(),
+        recipient_desk: header.recipient.desk.to_string(),
+        officer: header.officer.as_bytes().to_vec(),
+        header_digest: Digest::of(&envelope.header).as_bytes().to_vec(),
+        body_digest: Digest::of(&envelope.body).as_bytes().to_vec(),
+        commitment: header.commitment.as_bytes().to_vec(),
+        expires: header.expires.0,
+        purpose: manifest.purpose,
+        parts: manifest.parts,
+        sender_roster: header.sender_roster.as_bytes().to_vec(),
+        recipient_roster: header.recipient_roster.as_bytes().to_vec(),
+        sender_bundle: manifest.sender_bundle,
+        recipient_bundle: manifest.recipient_bundle,
+        override_ground: manifest.override_ground,
     }
 }
 

@@ -1,18 +1,23 @@
-//! A node against peers that are not what they should be: raw calls with real TLS keys.
+//! A node against peers that are not what they should be: processes with real TLS keys.
 
+use prost::Message as _;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use waypost_node::tls::key;
 use waypost_proto::openpgp::Suite;
 use waypost_proto::wire::{self, Outcome};
 
+use crate::hostile::Hostile;
+use crate::hostile::order::Conduct;
 use crate::ledger::{self, Ledger};
 use crate::letter::Letter;
 use crate::link::Passage;
 use crate::officer::{Officer, Submitted};
 use crate::peer::{self, Answer};
 use crate::scheme::{AUTHORITY, NGO, OTHER_AUTHORITY, Scheme};
+
+/// The RPC that tells an agency's roster.
+const CURRENT: &str = "/waypost.v1.Peer/Current";
 
 /// Two agencies, and a first message delivered, so that each node knows the other.
 async fn acquainted() -> (Scheme, Officer, Officer, Letter) {
@@ -43,8 +48,9 @@ async fn the_same_message_again_gets_the_original_entry_even_after_a_restart() {
         let [ngo, authority] = &scheme.agencies[..] else {
             unreachable!()
         };
-        let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
-        let again = peer::offer(&mut client, request.clone())
+        let mut peer = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
+        let again = peer
+            .deliver(&authority.node, &request)
             .await
             .unwrap()
             .receipt()
@@ -78,14 +84,11 @@ async fn the_same_message_offered_many_times_at_once_is_logged_once() {
     let fetched = sender.fetch(&letter.id).await.unwrap();
     let seen = last_seen(&scheme, &mut recipient, &before).await;
     let request = peer::request(&mut sender, &fetched, seen).await.unwrap();
-    let identity = ngo.node.identity().unwrap();
-    let mut offers = tokio::task::JoinSet::new();
-    for _ in 0..8 {
-        let mut client = peer::client(&authority.node, &identity).unwrap();
-        let request = request.clone();
-        offers.spawn(async move { peer::offer(&mut client, request).await.unwrap() });
-    }
-    let answers = offers.join_all().await;
+    let mut peer = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
+    let answers = peer
+        .deliver_at_once(&authority.node, &request, 8)
+        .await
+        .unwrap();
     let mut entries: Vec<_> = answers
         .into_iter()
         .filter_map(|answer| match answer {
@@ -114,12 +117,12 @@ async fn the_same_message_offered_many_times_at_once_is_logged_once() {
         .unwrap();
 }
 
-/// The size of the sender's log that the recipient last saw, when `letter` was the last it received.
 /// The evidence of a request's only offer.
 fn evidence(mut request: wire::DeliverRequest) -> wire::Evidence {
     request.offers.pop().unwrap().evidence.unwrap()
 }
 
+/// The size of the sender's log that the recipient last saw, when `letter` was the last it received.
 async fn last_seen(scheme: &Scheme, recipient: &mut Officer, letter: &Letter) -> u64 {
     let fetched = recipient.fetch(&letter.id).await.unwrap();
     let proof =
@@ -152,8 +155,8 @@ async fn the_same_id_with_other_bytes_is_refused_and_logged_as_such() {
     let fetched = sender.fetch(&letter.id).await.unwrap();
     let request = peer::request(&mut sender, &fetched, 0).await.unwrap();
     let request = peer::single(other, evidence(request));
-    let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
-    let answer = peer::offer(&mut client, request).await.unwrap();
+    let mut peer = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
+    let answer = peer.deliver(&authority.node, &request).await.unwrap();
     assert_eq!(answer, Answer::Refusal("id-reused".to_owned()));
     let theirs = Ledger::read(&scheme, authority, &mut recipient)
         .await
@@ -204,10 +207,10 @@ async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
             ..untouched.clone()
         },
     ];
-    let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
+    let mut peer = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
     for envelope in changed {
         let request = peer::single(envelope, evidence(request.clone()));
-        let answer = peer::offer(&mut client, request).await.unwrap();
+        let answer = peer.deliver(&authority.node, &request).await.unwrap();
         assert_eq!(answer, Answer::Refusal("signature".to_owned()));
     }
     let theirs = Ledger::read(&scheme, authority, &mut recipient)
@@ -215,7 +218,7 @@ async fn a_message_that_was_tampered_with_is_refused_and_not_logged() {
         .unwrap();
     assert_eq!(theirs.entries.len(), size);
     // The same call untouched is accepted: it was refused for what was changed.
-    peer::offer(&mut client, request)
+    peer.deliver(&authority.node, &request)
         .await
         .unwrap()
         .receipt()
@@ -247,7 +250,7 @@ async fn evidence_that_proves_something_else_is_refused() {
         consistency: Vec::new(),
         ..evidence
     };
-    let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
+    let mut peer = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
     for (evidence, reason) in [
         (self::evidence(of_another), "evidence"),
         (forged, "evidence"),
@@ -255,14 +258,14 @@ async fn evidence_that_proves_something_else_is_refused() {
     ] {
         let mut request = good.clone();
         request.offers[0].evidence = Some(evidence);
-        let answer = peer::offer(&mut client, request).await.unwrap();
+        let answer = peer.deliver(&authority.node, &request).await.unwrap();
         assert_eq!(answer, Answer::Refusal(reason.to_owned()));
     }
     let theirs = Ledger::read(&scheme, authority, &mut recipient)
         .await
         .unwrap();
     assert_eq!(theirs.refusals(), ["evidence", "evidence"]);
-    peer::offer(&mut client, good)
+    peer.deliver(&authority.node, &good)
         .await
         .unwrap()
         .receipt()
@@ -277,15 +280,20 @@ async fn a_peer_whose_key_is_not_in_the_directory_does_not_get_a_connection() {
     let [ngo, authority] = &scheme.agencies[..] else {
         unreachable!()
     };
-    let folder = tempfile::tempdir().unwrap();
-    let stranger = key::load_or_generate(folder.path()).unwrap();
+    // Registered, but with another operator.
+    let elsewhere = Scheme::new(Suite::Classical, &[NGO]).await.unwrap();
     let request = wire::CurrentRequest {
         agency: authority.id.to_string(),
-    };
-    let mut client = peer::client(&authority.node, &stranger).unwrap();
-    client.current(request.clone()).await.unwrap_err();
-    let mut client = peer::client(&authority.node, &ngo.node.identity().unwrap()).unwrap();
-    client.current(request).await.unwrap();
+    }
+    .encode_to_vec();
+    for (node, answered) in [(&elsewhere.agencies[0].node, false), (&ngo.node, true)] {
+        let mut peer = Hostile::beside(node, Conduct::Honest).await.unwrap();
+        let reply = peer
+            .call(&authority.node, CURRENT, request.clone())
+            .await
+            .unwrap();
+        assert_eq!(reply.code == 0, answered, "{reply:?}");
+    }
 }
 
 #[tokio::test]
@@ -301,11 +309,11 @@ async fn a_registered_peer_offers_messages_of_its_own_agencies_only() {
     sender.send(&authority.id, &letter).await.unwrap();
     let fetched = sender.fetch(&letter.id).await.unwrap();
     let request = peer::request(&mut sender, &fetched, 0).await.unwrap();
-    let mut client = peer::client(&authority.node, &other.node.identity().unwrap()).unwrap();
-    let answer = peer::offer(&mut client, request.clone()).await.unwrap();
+    let mut peer = Hostile::beside(&other.node, Conduct::Honest).await.unwrap();
+    let answer = peer.deliver(&authority.node, &request).await.unwrap();
     assert_eq!(answer, Answer::Refusal("not-hosted-by-peer".to_owned()));
-    let mut client = peer::client(&other.node, &ngo.node.identity().unwrap()).unwrap();
-    let answer = peer::offer(&mut client, request).await.unwrap();
+    let mut peer = Hostile::beside(&ngo.node, Conduct::Honest).await.unwrap();
+    let answer = peer.deliver(&other.node, &request).await.unwrap();
     assert_eq!(answer, Answer::Refusal("not-hosted-here".to_owned()));
 }
 

@@ -14,6 +14,7 @@ use crate::ledger::{self, Ledger};
 use crate::officer::Officer;
 use crate::scheme::Scheme;
 use crate::stream::Promised;
+use crate::wait;
 
 /// How the promise was broken.
 #[derive(Debug, thiserror::Error)]
@@ -205,6 +206,20 @@ pub async fn check(
         open(&mut recipient, &received, id).await?;
     }
     Ok(())
+}
+
+/// Waits until the first agency's log says of everything submitted that it is delivered.
+///
+/// # Errors
+/// When that does not come to pass.
+pub async fn settled(scheme: &Scheme) -> anyhow::Result<()> {
+    let agency = scheme.agency_at(0)?;
+    let mut officer = Officer::of(scheme, agency).await?;
+    wait::until("everything is delivered", async || {
+        let log = Ledger::read(scheme, agency, &mut officer).await?;
+        Ok((log.count("submitted") == log.count("delivered")).then_some(()))
+    })
+    .await
 }
 
 async fn read(scheme: &Scheme, index: usize) -> anyhow::Result<(Officer, Ledger, AgencyRecord)> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -15,11 +15,13 @@ use waypost_proto::directories::Directories;
 use waypost_proto::directory_file::{DirectoryDraft, VerifiedDirectory};
 use waypost_proto::id::{AgencyId, Country, DeskAddress, DeskName, Timestamp};
 use waypost_proto::limit;
-use waypost_proto::openpgp::{KeyRole, SecretKey, SigningKey, Suite};
+use waypost_proto::openpgp::{Certificate, KeyRole, SecretKey, SigningKey, Suite};
+use waypost_proto::party::Party;
 use waypost_proto::roster::{CertificateRef, Desk, Officer, Roster};
 use waypost_proto::vocabulary::{AgencyAttestation, DeskAttestation, Role};
 use waypost_proto::wire;
 
+use crate::letter::Ends;
 use crate::node::{Network, Node, Trusted};
 
 /// The one desk of every agency.
@@ -112,6 +114,12 @@ impl std::fmt::Debug for Scheme {
     }
 }
 
+/// When the keys of a scheme that is made now are said to have been made.
+#[must_use]
+pub fn born() -> Timestamp {
+    Timestamp(now().0.saturating_sub(KEYS_AGE_SECONDS))
+}
+
 /// The time now.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -146,7 +154,7 @@ impl Scheme {
     /// What could not be made.
     pub async fn on(network: Network, suite: Suite, wanted: &[Wanted]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let born = Timestamp(now().0.saturating_sub(KEYS_AGE_SECONDS));
+        let born = born();
         let mut countries = BTreeSet::new();
         for wanted in wanted {
             countries.insert(wanted.id.parse::<AgencyId>()?.country());
@@ -215,39 +223,26 @@ impl Scheme {
     /// When one would not verify.
     pub fn publish(&self, version: u64) -> Result<()> {
         let at = now();
-        for country in self.states.keys() {
-            let bytes = self.signed(
-                country,
-                country,
-                version,
-                at,
-                limit::DIRECTORY_VALID_SECONDS,
-            )?;
-            self.put(country, &bytes)?;
+        let until = at.plus(limit::DIRECTORY_VALID_SECONDS);
+        for (country, state) in &self.states {
+            let signed = self.signed_directory(country, version, at, until, &state.operator)?;
+            fs::write(&state.file, signed)?;
         }
         Ok(())
     }
 
-    /// Puts a directory file where the nodes read that of `country`.
-    ///
-    /// # Errors
-    /// When there is no such State, or the file is not written.
-    pub fn put(&self, country: &Country, directory: &[u8]) -> Result<()> {
-        Ok(fs::write(&self.state(country)?.file, directory)?)
-    }
-
-    /// The directory of all agencies and nodes of a country, created at `at` and valid for `valid`
-    /// seconds, signed by the operator of `signer`.
+    /// The directory of all agencies and nodes of a country as another operator, or at another time,
+    /// would sign it.
     ///
     /// # Errors
     /// When it would not verify.
-    pub fn signed(
+    pub fn signed_directory(
         &self,
         country: &Country,
-        signer: &Country,
         version: u64,
         at: Timestamp,
-        valid: u64,
+        valid_until: Timestamp,
+        operator: &SigningKey,
     ) -> Result<Vec<u8>> {
         let mut draft = DirectoryDraft {
             country: country.to_string(),
@@ -263,7 +258,7 @@ impl Scheme {
             let log_key = wire::LogKey {
                 vkey: vkey.trim_end().to_owned(),
                 // Older than any entry: a directory that is signed anew proves the same log.
-                valid_from: now().0.saturating_sub(KEYS_AGE_SECONDS),
+                valid_from: born().0,
                 valid_until: None,
                 epoch: 1,
             };
@@ -286,7 +281,15 @@ impl Scheme {
                 .certificates
                 .push(agency.key.certificate().as_bytes().to_vec());
         }
-        Ok(draft.sign(&self.state(signer)?.operator, at, at.plus(valid))?)
+        Ok(draft.sign(operator, at, valid_until)?)
+    }
+
+    /// The key of a State's operator.
+    ///
+    /// # Errors
+    /// When there is no such State.
+    pub fn operator(&self, country: &Country) -> Result<&SigningKey> {
+        Ok(&self.state(country)?.operator)
     }
 
     fn state(&self, country: &Country) -> Result<&State> {
@@ -328,6 +331,55 @@ impl Scheme {
             all = all.with(&trusted.country, Arc::new(directory))?;
         }
         Ok(all)
+    }
+
+    /// An agency's chain, as the directory and its registration tell it.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn party(&self, agency: &Agency) -> Result<Party> {
+        self.party_under(agency, &agency.registered()?)
+    }
+
+    /// The same under another roster.
+    ///
+    /// # Errors
+    /// When it does not hold.
+    pub fn party_under(&self, agency: &Agency, roster: &[u8]) -> Result<Party> {
+        let directory = self.directory()?;
+        let record = directory.agency(&agency.id).context("a record")?.clone();
+        let certificate = directory.certificate(&agency.id).context("a certificate")?;
+        let certificates = agency.certificates();
+        let certificates = certificates.iter().map(|bytes| Certificate::parse(bytes));
+        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+        Ok(Party::assemble(
+            record,
+            certificate,
+            roster,
+            certificates,
+            now(),
+        )?)
+    }
+
+    /// Both ends of a message, without asking any node.
+    ///
+    /// # Errors
+    /// When a chain does not hold.
+    pub fn ends(&self, sender: &Agency, recipient: &Agency) -> Result<Ends> {
+        Ok(Ends {
+            sender: self.party(sender)?,
+            from: sender.desk()?,
+            recipient: self.party(recipient)?,
+            to: recipient.desk()?,
+        })
+    }
+
+    /// The file of a country's directory, which every node reads.
+    ///
+    /// # Errors
+    /// When there is no such State.
+    pub fn file(&self, country: &Country) -> Result<&Path> {
+        Ok(&self.state(country)?.file)
     }
 
     /// One of the agencies, in the order wanted.
@@ -387,6 +439,22 @@ impl Agency {
             agency: self.id.clone(),
             desk: DESK.parse()?,
         })
+    }
+
+    /// The roster with which it was registered, signed.
+    ///
+    /// # Errors
+    /// When the registration cannot be read.
+    pub fn registered(&self) -> Result<Vec<u8>> {
+        let bytes = fs::read(self.node.folder().join(REGISTRATION_FILE))?;
+        let registration = wire::Registration::decode(bytes.as_slice())?;
+        Ok(registration.roster.context("a roster")?.encode_to_vec())
+    }
+
+    /// The agency's own key, which signs its rosters.
+    #[must_use]
+    pub const fn key(&self) -> &SecretKey {
+        &self.key
     }
 
     /// The desk's whole key.

@@ -20,7 +20,7 @@ fn country(text: &str) -> Country {
 /// The node of the first agency reads `directory` in the place of `xx`'s, and says why it does not put
 /// it in force.
 async fn refused(scheme: &Scheme, directory: &[u8], refusals: &mut usize, why: &str) {
-    scheme.put(&country("xx"), directory).unwrap();
+    fs::write(scheme.file(&country("xx")).unwrap(), directory).unwrap();
     let node = &scheme.agencies[0].node;
     node.reload().await.unwrap();
     *refusals += 1;
@@ -45,7 +45,9 @@ async fn a_directory_that_another_operator_signed_or_that_is_older_expired_or_ch
         .unwrap();
     let (gb, xx) = (country("gb"), country("xx"));
     let sign = |of: &Country, by: &Country, version, at: Timestamp, valid| {
-        scheme.signed(of, by, version, at, valid).unwrap()
+        let operator = scheme.operator(by).unwrap();
+        let signed = scheme.signed_directory(of, version, at, at.plus(valid), operator);
+        signed.unwrap()
     };
     let (now, month) = (scheme::now(), limit::DIRECTORY_VALID_SECONDS);
     let mut changed = sign(&xx, &xx, 9, now, month);
@@ -73,7 +75,8 @@ async fn a_directory_that_another_operator_signed_or_that_is_older_expired_or_ch
     let ledger = Ledger::read(&scheme, ngo, &mut officer).await.unwrap();
     assert_eq!(ledger.count("directory-accepted"), 2, "one of each country");
     // And a newer one takes its place, logged.
-    scheme.put(&xx, &sign(&xx, &xx, 2, now, month)).unwrap();
+    let newer = sign(&xx, &xx, 2, now, month);
+    fs::write(scheme.file(&xx).unwrap(), newer).unwrap();
     ngo.node.reload().await.unwrap();
     wait::until("the newer directory is in force", async || {
         let ledger = Ledger::read(&scheme, ngo, &mut officer).await?;
@@ -90,8 +93,9 @@ async fn a_node_does_not_start_on_a_directory_that_another_countrys_operator_sig
         .await
         .unwrap();
     let (gb, xx, now) = (country("gb"), country("xx"), scheme::now());
-    let forged = scheme.signed(&gb, &xx, 9, now, DAY).unwrap();
-    scheme.put(&xx, &forged).unwrap();
+    let operator = scheme.operator(&xx).unwrap();
+    let forged = scheme.signed_directory(&gb, 9, now, now.plus(DAY), operator);
+    fs::write(scheme.file(&xx).unwrap(), forged.unwrap()).unwrap();
     let failed = scheme.node_mut(0).unwrap().start().await.unwrap_err();
     assert!(format!("{failed:#}").contains("DIR-14"), "{failed:#}");
 }

@@ -246,3 +246,74 @@ fn names(text: &str, engine: &str) -> bool {
         })
     })
 }
+
+/// The list of bad input, and where each line is tested.
+const BAD_INPUT: &str = "docs/bad-input.md";
+
+/// The lines of the list: what stands between commas and semicolons outside parentheses.
+fn listed(document: &str) -> Vec<String> {
+    let quoted = document.lines().filter_map(|line| line.strip_prefix("> "));
+    let text = quoted.collect::<Vec<_>>().join(" ");
+    let mut depth = 0;
+    let lines = text.trim_end_matches('.').split(|c: char| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth == 0 && (c == ',' || c == ';')
+    });
+    let lines = lines.map(str::trim);
+    lines
+        .map(|line| line.strip_prefix("or ").unwrap_or(line).to_owned())
+        .collect()
+}
+
+/// Every test of the tree by its module and name, such as `peers::a_name`.
+fn tests_by_name() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (name, text) in files(&[".rs"]) {
+        let Some((_, path)) = name.split_once("/src/") else {
+            continue;
+        };
+        let path = path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let module = path.replace('/', "::");
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (number, line) in lines.iter().enumerate() {
+            if !matches!(*line, "#[test]" | "#[tokio::test]") {
+                continue;
+            }
+            let function = lines[number..]
+                .iter()
+                .find_map(|line| line.split_once("fn "));
+            let (_, function) = function.unwrap();
+            let (function, _) = function.split_once('(').unwrap();
+            // In the file of the code itself, or in one of tests only.
+            found.insert(format!("{module}::{function}"));
+            found.insert(format!("{module}::tests::{function}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_line_of_the_list_of_bad_input_names_its_checks_and_tests() {
+    let document = &files(&[".md"])[BAD_INPUT];
+    let (tests, specified) = (tests_by_name(), specified());
+    let mut rows = Vec::new();
+    for row in document.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
+        let [line, _, _, of, by] = cells[..] else {
+            panic!("not five cells: {row}");
+        };
+        if line == "line" {
+            continue;
+        }
+        rows.push(line.to_owned());
+        for check in checks(of) {
+            assert!(specified.contains_key(&check), "{line}: no check {check}");
+        }
+        let named: Vec<_> = by.split('`').filter(|word| word.contains("::")).collect();
+        assert!(!named.is_empty(), "{line}: no test");
+        for test in named {
+            assert!(tests.contains(test), "{line}: no test {test}");
+        }
+    }
+    assert_eq!(rows, listed(document));
+}

@@ -5,8 +5,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+
+use anyhow::Result;
+
+use crate::wait;
 
 /// Bytes of a request that brings a message, at least: the headers alone are smaller.
 const MESSAGE_BYTES: u64 = 4096;
@@ -19,8 +24,12 @@ const ANSWER_BYTES: u64 = 128;
 pub struct Call {
     /// Its name.
     pub name: String,
-    /// What its first argument is: a path, or `TCP:[from->to]`.
+    /// What its first argument is, if it is a descriptor: a path, or `TCP:[from->to]`.
     pub on: String,
+    /// Its arguments, as they are written in the trace.
+    pub arguments: String,
+    /// When it started, in microseconds.
+    pub time_us: u64,
     /// What it returned, if it succeeded.
     pub result: Option<u64>,
     /// The line on which it started.
@@ -30,8 +39,10 @@ pub struct Call {
 }
 
 /// A message that came in on a connection, and the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
+    /// The connection.
+    pub on: String,
     /// The line on which the last byte of the request had come.
     pub asked: usize,
     /// The line on which the answer's first byte was about to go.
@@ -69,10 +80,40 @@ pub enum Broken {
 pub fn tracer(output: &Path) -> Vec<OsString> {
     const CALLS: &str = "trace=fsync,fdatasync,sync_file_range,write,writev,pwrite64,pwritev,read,readv,recvfrom,recvmsg,sendto,sendmsg";
     let words = [
-        "strace", "-D", "-f", "-yy", "-tt", "-e", CALLS, "-s", "0", "-o",
+        "strace", "-D", "-f", "-yy", "-ttt", "-e", CALLS, "-s", "0", "-o",
     ];
     let words = words.map(OsString::from).into_iter();
     words.chain([output.as_os_str().to_owned()]).collect()
+}
+
+/// The words that start a program of which every change of a file is traced with its bytes.
+#[must_use]
+pub fn recorder(output: &Path) -> Vec<OsString> {
+    // All that could change a file: what `disk` does not know, it refuses.
+    const CALLS: &str = "trace=open,creat,openat,openat2,close,dup,dup2,dup3,fcntl,lseek,\
+        write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,copy_file_range,\
+        sendfile,splice,mmap,msync,io_uring_setup,rename,renameat,renameat2,link,linkat,symlink,\
+        symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,fsync,fdatasync,sync_file_range,syncfs,sync,\
+        recvfrom,recvmsg,sendto,sendmsg";
+    let words = [
+        "strace", "-D", "-f", "-yy", "-xx", "-ttt", "-e", CALLS, "-s", "16777216", "-o",
+    ];
+    let words = words.map(OsString::from).into_iter();
+    words.chain([output.as_os_str().to_owned()]).collect()
+}
+
+/// Waits until a trace is written to its end, after the program has ended.
+///
+/// # Errors
+/// When it does not come to its end in time, or cannot be read.
+pub async fn whole(output: &Path, pid: u32) -> Result<String> {
+    let end = format!("{pid} ");
+    wait::until("the trace is whole", async || {
+        let text = fs::read_to_string(output)?;
+        let last = text.lines().next_back().unwrap_or_default();
+        Ok((last.starts_with(&end) && last.ends_with("+++")).then_some(text))
+    })
+    .await
 }
 
 /// Parses a trace; lines that are no call (signals, exits) are left out.
@@ -82,10 +123,11 @@ pub fn parse(text: &str) -> Vec<Call> {
     let mut unfinished: HashMap<&str, Call> = HashMap::new();
     for (number, line) in text.lines().enumerate() {
         // pid, time, the rest
-        let mut words = line.splitn(3, char::is_whitespace);
-        let Some(pid) = words.next() else { continue };
-        let rest = line.strip_prefix(pid).unwrap_or_default().trim_start();
-        let Some((_, rest)) = rest.split_once(' ') else {
+        let mut words = line.splitn(2, char::is_whitespace);
+        let (Some(pid), Some(rest)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Some((time, rest)) = rest.trim_start().split_once(' ') else {
             continue;
         };
         if rest.starts_with("<... ") {
@@ -94,7 +136,8 @@ pub fn parse(text: &str) -> Vec<Call> {
                 call.result = result(rest);
                 calls.push(call);
             }
-        } else if let Some(call) = call(rest, number) {
+        } else if let Some(mut call) = call(rest, number) {
+            call.time_us = time.replace('.', "").parse().unwrap_or_default();
             if rest.ends_with("<unfinished ...>") {
                 unfinished.insert(pid, call);
             } else {
@@ -107,29 +150,63 @@ pub fn parse(text: &str) -> Vec<Call> {
 
 /// `name(12</path>, ..) = 34`
 fn call(text: &str, number: usize) -> Option<Call> {
-    let (name, arguments) = text.split_once('(')?;
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let described = arguments.trim_start_matches(|c: char| c.is_ascii_digit());
-    let described = described.strip_prefix('<')?;
-    // `TCP:[a->b]` holds a `>` of its own.
-    let on = match described.split_once("]>") {
-        Some((socket, _)) if described.starts_with("TCP") => format!("{socket}]"),
-        _ => described.split_once('>')?.0.to_owned(),
+    let (name, rest) = text.split_once('(')?;
+    let arguments = match rest.rsplit_once(") = ") {
+        Some((arguments, _)) => arguments,
+        None => rest.strip_suffix("<unfinished ...>")?,
     };
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     plain.then(|| Call {
         name: name.to_owned(),
-        on,
+        on: described(arguments).unwrap_or_default(),
+        arguments: arguments.to_owned(),
+        time_us: 0,
         result: result(text),
         start: number,
         end: number,
     })
 }
 
+/// What the descriptor in front of `arguments` is.
+fn described(arguments: &str) -> Option<String> {
+    let described = arguments
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .strip_prefix('<')?;
+    // `TCP:[a->b]` holds a `>` of its own.
+    Some(match described.split_once("]>") {
+        Some((socket, _)) if described.starts_with("TCP") => format!("{socket}]"),
+        _ => unescaped(described.split_once('>')?.0),
+    })
+}
+
+/// Text that may be written as `\x2f\x74..`.
+fn unescaped(text: &str) -> String {
+    match hexadecimal(text) {
+        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// The bytes of `\x2f\x74..`.
+#[must_use]
+pub fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4);
+    for digits in text.as_bytes().chunks(4) {
+        let [b'\\', b'x', high, low] = digits else {
+            return None;
+        };
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        bytes.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?);
+    }
+    Some(bytes)
+}
+
 fn result(text: &str) -> Option<u64> {
     let (_, result) = text
         .rsplit_once(") = ")
         .or_else(|| text.rsplit_once(" = "))?;
-    result.split_whitespace().next()?.parse().ok()
+    let number = result.split([' ', '<']).next()?;
+    number.parse().ok()
 }
 
 fn is_sync(call: &Call) -> bool {
@@ -143,6 +220,12 @@ fn is_read(call: &Call) -> bool {
     )
 }
 
+/// Whether something was sent over the network.
+#[must_use]
+pub fn is_send(call: &Call) -> bool {
+    call.on.starts_with("TCP") && is_write(call)
+}
+
 fn is_write(call: &Call) -> bool {
     matches!(
         call.name.as_str(),
@@ -150,17 +233,33 @@ fn is_write(call: &Call) -> bool {
     )
 }
 
+/// The calls on connections of `listener`.
+fn calls_on(calls: &[Call], listener: SocketAddr) -> impl Iterator<Item = &Call> {
+    // The listener's side of a connection is named first.
+    let ours = format!("[{listener}->");
+    calls
+        .iter()
+        .filter(move |call| call.on.starts_with("TCP") && call.on.contains(&ours))
+}
+
+/// The connections of `listener`, in the order in which they were first used.
+#[must_use]
+pub fn connections(calls: &[Call], listener: SocketAddr) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for call in calls_on(calls, listener) {
+        if !found.contains(&call.on) {
+            found.push(call.on.clone());
+        }
+    }
+    found
+}
+
 /// Every message that came in on connections of `listener`, with its answer.
 #[must_use]
 pub fn exchanges(calls: &[Call], listener: SocketAddr) -> Vec<Exchange> {
-    // The listener's side of a connection is named first.
-    let ours = format!("[{listener}->");
     let mut waiting: HashMap<&str, (u64, usize)> = HashMap::new();
     let mut found = Vec::new();
-    for call in calls
-        .iter()
-        .filter(|c| c.on.starts_with("TCP") && c.on.contains(&ours))
-    {
+    for call in calls_on(calls, listener) {
         let bytes = call.result.unwrap_or(0);
         let (asked_bytes, asked) = waiting.entry(&call.on).or_default();
         if is_read(call) && bytes > 0 {
@@ -169,6 +268,7 @@ pub fn exchanges(calls: &[Call], listener: SocketAddr) -> Vec<Exchange> {
         } else if is_write(call) && bytes >= ANSWER_BYTES {
             if *asked_bytes >= MESSAGE_BYTES {
                 found.push(Exchange {
+                    on: call.on.clone(),
                     asked: *asked,
                     answered: call.start,
                 });
@@ -192,7 +292,10 @@ pub fn durable_before_answered(
 ) -> Result<usize, Broken> {
     let (vault, store) = (vault.to_string_lossy(), store.to_string_lossy());
     let exchanges = exchanges(calls, listener);
-    for Exchange { asked, answered } in &exchanges {
+    for Exchange {
+        asked, answered, ..
+    } in &exchanges
+    {
         let within = |call: &&Call| call.start > *asked && call.end < *answered;
         let answered = *answered;
         let synced_vault = calls

@@ -125,9 +125,13 @@ pub enum FormFormat {
 /// `refer`.
 #[derive(Debug, Args)]
 pub struct Refer {
-    /// To whom
-    #[arg(long, value_name = "AGENCY[/DESK]")]
-    pub to: Destination,
+    /// To whom. Given several times, each recipient gets its own message, minimised and sealed by
+    /// itself, in a case of its own
+    #[arg(long, value_name = "AGENCY[/DESK]", required = true)]
+    pub to: Vec<Destination>,
+    /// Send to those who can have it, even if others of several recipients cannot
+    #[arg(long)]
+    pub partial: bool,
     /// The form; `-` reads it from standard input. Its `kind` says what is sent: M01/NRM (the
     /// default), M01/CHILD, M26
     #[arg(long, value_name = "FILE")]

@@ -24,7 +24,7 @@ pub(crate) struct Draft {
 }
 
 /// An answer of another system's form that has no place in ours.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct NotCarried {
     /// The key in the other system.
     pub(crate) key: &'static str,

@@ -1,141 +1,71 @@
-//! `refer`: a referral, minimised under both bundles, shown, confirmed, sealed, and proved submitted.
+//! `refer`: a message that starts a case, minimised under both bundles, shown, confirmed, sealed, and
+//! proved submitted; to several recipients, each its own.
+//!
+//! ```text
+//! form --+--> minimised for A --> shown --+              +--> sealed to A, a case of its own
+//!        +--> minimised for B --> shown --+--> confirmed-+--> sealed to B, a case of its own
+//! ```
+//!
+//! All are decided before anything is sent. What may not go to one stops all, unless `--partial`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anstream::adapter::strip_str;
-use serde::Serialize;
-use waypost_policies::{RecipientDesk, SenderFacts};
 use waypost_proto::draft::{Draft, DraftError, Minimisation, Request, no_origin_conflict};
 use waypost_proto::envelope::Addressing;
 use waypost_proto::form::Form;
-use waypost_proto::id::{DeskAddress, DeskName};
+use waypost_proto::id::{DeskAddress, SubjectRef};
 use waypost_proto::kind::Kind;
-use waypost_proto::roster::{Desk, VerifiedRoster};
 use waypost_proto::vocabulary::Role;
 
 use super::chain::{self, Counterpart};
-use super::input::{self, Draft as Given, NotCarried};
-use super::policy::{self, BothRules, Selection};
+use super::input::{self, Draft as Given};
+use super::policy::Selection;
 use super::send::{self, Ends, Sent};
-use super::session::{self, Session};
+use super::session::Session;
 use crate::args::{Destination, Refer};
 use crate::context::Context;
-use crate::home::HomeFile;
-use crate::output::{Failure, Output, Page, Report, Status};
+use crate::output::{Failure, Output};
 
-/// The role of the desk that a message which starts a case is for.
-const fn role_for(kind: Kind) -> Role {
-    match kind {
-        Kind::ReferralChild => Role::Cpa,
-        Kind::LiaisonRequest => Role::Liai,
-        _ => Role::NrmCa,
-    }
-}
+pub(crate) use route::both_rules;
+
+use report::{One, Referral, Several};
+use route::Route;
+
+mod report;
+mod route;
 
 /// The word that sends it.
 pub(crate) const WORD: &str = "send";
 /// What an officer says besides, of whatever crosses a border (Hague 1996 Art 37).
 pub(crate) const ABROAD: &str =
     ", and that it puts neither the person nor a relative in danger in that State";
+/// Recipients of one command.
+const MOST: usize = 16;
 
-/// A referral as decided, and as sent.
-#[derive(Debug, Serialize)]
-struct Referral {
-    dry_run: bool,
-    from: String,
-    to: String,
-    recipient: String,
-    kind: &'static str,
-    #[serde(skip)]
-    title: &'static str,
-    purpose: &'static str,
-    /// Decided by the rosters of now; else by the installed directory alone.
-    live: bool,
-    #[serde(flatten)]
-    selection: Selection,
-    /// Answers of the given file that have no place in a referral.
-    not_carried: Vec<NotCarried>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sent: Option<Sent>,
-    /// The selection was shown before it was confirmed.
-    #[serde(skip)]
-    shown: bool,
-}
-
-impl Report for Referral {
-    const COMMAND: &'static str = "refer";
-
-    fn page(&self, page: &mut Page) {
-        if !self.shown {
-            self.decided(page);
-        }
-        match (&self.sent, self.dry_run) {
-            (Some(sent), _) => {
-                page.heading("Sent");
-                page.good("your agency's node holds it durably and delivers it; this is proved");
-                sent.page(page);
-                if let Some(subject) = &self.subject {
-                    page.field("person's file", &format_args!("{subject} (keep it; for another message about the same person: --subject)"));
-                }
-                page.next_steps(&[format!("waypost case show {}", sent.case)]);
-            }
-            (None, true) => {
-                page.heading("Nothing was sent");
-                page.line(if self.selection.says_something() {
-                    "this was a dry run"
-                } else {
-                    "this was a dry run; the rules let nothing about the referral go to this recipient"
-                });
-            }
-            (None, false) => {}
-        }
-    }
-
-    fn status(&self) -> Status {
-        if self.selection.says_something() {
-            Status::Done
-        } else {
-            Status::Denied
-        }
-    }
-}
-
-impl Referral {
-    fn decided(&self, page: &mut Page) {
-        page.heading(self.title);
-        page.field("from", &self.from);
-        page.field("to", &format_args!("{} ({})", self.to, self.recipient));
-        page.field("for", &self.purpose);
-        if !self.live {
-            page.warning("decided by the installed directory alone: the node could not be asked, so the desk's attestations and the recipient's own rules are not known");
-        }
-        self.selection.page(page);
-        if !self.not_carried.is_empty() {
-            page.heading("Answers of the file that a referral has no place for");
-            for answer in &self.not_carried {
-                page.item(&format!("{}: {}", answer.key, answer.reason));
-            }
-        }
-    }
-}
-
-/// The two desks and the rules between them.
-struct Route {
-    from: DeskAddress,
+/// One recipient's message on its way.
+struct Letter {
     to: Destination,
-    name: String,
-    jurisdiction: String,
-    sender: SenderFacts,
-    recipient: RecipientDesk,
-    rules: BothRules,
+    decided: Option<Decided>,
+    /// Why it does not go.
+    failure: Option<Failure>,
 }
 
-impl Route {
-    fn is_abroad(&self) -> bool {
-        self.from.agency.country() != self.to.agency.country()
-    }
+/// What the rules made of it.
+struct Decided {
+    route: Route,
+    /// None where the node could not be asked.
+    theirs: Option<Counterpart>,
+    minimisation: Minimisation,
+    sent: Option<Sent>,
+}
+
+/// Where the rules are asked.
+enum Office<'c> {
+    /// At the node: the rosters and bundles of now.
+    Open(Box<Session<'c>>, Box<Counterpart>),
+    /// In this home alone, for a dry run.
+    Closed,
 }
 
 /// Runs the command.
@@ -149,224 +79,304 @@ pub(crate) async fn run(wanted: Refer, context: &Context) -> Result<Output, Fail
                 .next("waypost reply ID --form FILE"),
         );
     }
-    if wanted.dry_run {
-        return dry_run(&wanted, given, context).await;
+    if wanted.to.len() > MOST {
+        return Err(
+            Failure::invalid(format!("there are more than {MOST} recipients"))
+                .because("nothing was sent")
+                .next(
+                    "type the command for some of them, and again with `--subject` for the others",
+                ),
+        );
     }
-    let mut session = Session::open(context).await?;
-    let own = chain::look_up(&mut session, &own_agency(context)?).await?;
-    let theirs = chain::look_up(&mut session, &wanted.to.agency).await?;
-    let route = live(&mut session, &wanted, kind, &own, &theirs).await?;
-    let (minimisation, not_carried) = decide(&wanted, given, &route)?;
-    let mut referral = referral(&wanted, &route, true, &minimisation, not_carried);
-    if !referral.selection.says_something() {
-        context.note(&strip_str(Output::of(&referral).text()).to_string());
-        return Err(nothing_may_go());
+    let mut office = Office::enter(&wanted, context).await?;
+    let mut letters = Vec::new();
+    for to in &wanted.to {
+        let decided = office.decide(&wanted, to, &given, context).await;
+        letters.push(Letter::of(to, decided, wanted.dry_run));
+    }
+    check_distinct(&letters)?;
+    let subject = match &mut office {
+        Office::Open(session, own) if !wanted.dry_run => {
+            send_all(session, own, &wanted, &given, &mut letters).await?
+        }
+        _ => None,
+    };
+    let shown = !wanted.yes && !wanted.dry_run && subject.is_some();
+    told(&wanted, &given, letters, subject, shown, context)
+}
+
+impl<'c> Office<'c> {
+    async fn enter(wanted: &Refer, context: &'c Context) -> Result<Self, Failure> {
+        match Session::open(context).await {
+            Ok(mut session) => {
+                let agency = session.agency.clone();
+                let own = chain::look_up(&mut session, &agency).await?;
+                Ok(Self::Open(Box::new(session), Box::new(own)))
+            }
+            Err(failure) if wanted.dry_run => {
+                context.note(&format!("The node could not be asked: {failure}"));
+                Ok(Self::Closed)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Judges the form for one recipient.
+    async fn decide(
+        &mut self,
+        wanted: &Refer,
+        to: &Destination,
+        given: &Given,
+        context: &Context,
+    ) -> Result<Decided, Failure> {
+        let kind = given.form.kind();
+        let (route, theirs) = match self {
+            Self::Open(session, own) => {
+                let theirs = chain::look_up(session, &to.agency).await?;
+                let route = route::live(session, wanted, to, kind, own, &theirs).await?;
+                (route, Some(theirs))
+            }
+            Self::Closed => (route::offline(wanted, to, kind, context)?, None),
+        };
+        let judge = route
+            .rules
+            .judge(route.recipient.clone(), route.sender.clone());
+        let draft = Draft::new(given.form.clone(), request(wanted, &given.form, &route))
+            .map_err(|e| unfit(&e))?;
+        let minimisation = draft
+            .minimise(&judge, route.rules.versions()?)
+            .map_err(|e| unfit(&e))?;
+        Ok(Decided {
+            route,
+            theirs,
+            minimisation,
+            sent: None,
+        })
+    }
+}
+
+impl Letter {
+    fn of(to: &Destination, decided: Result<Decided, Failure>, dry_run: bool) -> Self {
+        let (decided, failure) = match decided {
+            Ok(decided) if dry_run || decided.says_something() => (Some(decided), None),
+            Ok(decided) => (Some(decided), Some(nothing_may_go())),
+            Err(failure) => (None, Some(failure)),
+        };
+        Self {
+            to: to.clone(),
+            decided,
+            failure,
+        }
+    }
+
+    /// The message, if nothing keeps it.
+    fn sendable(&mut self) -> Option<&mut Decided> {
+        match self.failure {
+            None => self.decided.as_mut(),
+            Some(_) => None,
+        }
+    }
+
+    fn referral(&self, wanted: &Refer, given: &Given) -> Option<Referral> {
+        let decided = self.decided.as_ref()?;
+        let kind = given.form.kind();
+        Some(Referral {
+            dry_run: wanted.dry_run,
+            from: decided.route.from.to_string(),
+            to: decided.route.to.to_string(),
+            recipient: decided.route.name.clone(),
+            kind: kind.code(),
+            title: kind.title(),
+            purpose: wanted.purpose.code(),
+            live: decided.theirs.is_some(),
+            selection: Selection::of(&decided.minimisation),
+            not_carried: given.not_carried.clone(),
+            subject: None,
+            sent: decided.sent.clone(),
+            shown: false,
+        })
+    }
+}
+
+impl Decided {
+    fn says_something(&self) -> bool {
+        Selection::of(&self.minimisation).says_something()
+    }
+}
+
+fn nothing_may_go() -> Failure {
+    Failure::denied("the rules let nothing about the referral go to this recipient")
+        .because("nothing was sent to it")
+        .next("see what would help: the same command with `--dry-run`")
+}
+
+/// One desk gets one message.
+fn check_distinct(letters: &[Letter]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for letter in letters {
+        let to = match &letter.decided {
+            Some(decided) => decided.route.to.to_string(),
+            None => letter.to.to_string(),
+        };
+        if !seen.insert(to.clone()) {
+            return Err(Failure::invalid(format!("`{to}` stands twice in `--to`"))
+                .because("nothing was sent")
+                .next("name each recipient once"));
+        }
+    }
+    Ok(())
+}
+
+/// Confirms and sends what may go. Gives the person's file, if anything was to be sent.
+async fn send_all(
+    session: &mut Session<'_>,
+    own: &Counterpart,
+    wanted: &Refer,
+    given: &Given,
+    letters: &mut [Letter],
+) -> Result<Option<SubjectRef>, Failure> {
+    hold_back(letters, wanted.partial);
+    if letters.iter_mut().all(|letter| letter.sendable().is_none()) {
+        return Ok(None);
     }
     if !wanted.yes {
-        let question = format!(
-            "{}\nSend this to {}? By sending you also say that nobody there is implicated in the case{}.",
-            strip_str(Output::of(&referral).text()),
-            route.to,
-            if route.is_abroad() { ABROAD } else { "" }
-        );
-        context.confirm(&question, WORD, "--yes")?;
-        referral.shown = true;
+        confirm(session.context, wanted, given, letters)?;
     }
     let subject = wanted.subject.map_or_else(send::new_subject, Ok)?;
-    let addressing = addressing(&session, &wanted, &route)?;
+    // Not in the order given: it would tell those who compare their logs who stood beside whom.
+    for index in shuffled(letters.len())? {
+        let Some(letter) = letters.get_mut(index) else {
+            continue;
+        };
+        let Some(decided) = letter.sendable() else {
+            continue;
+        };
+        match send_one(session, own, wanted, decided, subject).await {
+            Ok(sent) => decided.sent = Some(sent),
+            Err(failure) => letter.failure = Some(failure),
+        }
+    }
+    Ok(Some(subject))
+}
+
+/// What may not go to one keeps the others, unless they may go without it.
+fn hold_back(letters: &mut [Letter], partial: bool) {
+    let mut failures = letters.iter().filter_map(|l| l.failure.as_ref());
+    let Some(status) = failures.next().map(Failure::status) else {
+        return;
+    };
+    if partial {
+        return;
+    }
+    for letter in letters {
+        letter.failure.get_or_insert_with(|| {
+            Failure::new(status, "held back, since not every recipient can have it")
+                .because("nothing was sent to it")
+                .next("correct what is named; or send to those who can have it: `--partial`")
+        });
+    }
+}
+
+fn confirm(
+    context: &Context,
+    wanted: &Refer,
+    given: &Given,
+    letters: &mut [Letter],
+) -> Result<(), Failure> {
+    let mut question = String::new();
+    for referral in letters.iter().filter_map(|l| l.referral(wanted, given)) {
+        question.push_str(&strip_str(Output::of(&referral).text()).to_string());
+        question.push('\n');
+    }
+    let going: Vec<&Decided> = letters
+        .iter_mut()
+        .filter_map(|letter| letter.sendable().map(|decided| &*decided))
+        .collect();
+    let to: Vec<String> = going.iter().map(|d| d.route.to.to_string()).collect();
+    let abroad = going.iter().any(|decided| decided.route.is_abroad());
+    context.confirm(
+        &format!(
+            "{question}Send this to {}? By sending you also say that nobody there is implicated in the case{}.",
+            to.join(", "),
+            if abroad { ABROAD } else { "" }
+        ),
+        WORD,
+        "--yes",
+    )
+}
+
+/// The numbers below `count` in random order.
+fn shuffled(count: usize) -> Result<Vec<usize>, Failure> {
+    let keys = (0..count).map(|index| Ok((send::random_id()?, index)));
+    let mut keys = keys.collect::<Result<Vec<_>, Failure>>()?;
+    keys.sort_unstable();
+    Ok(keys.into_iter().map(|(_, index)| index).collect())
+}
+
+/// Seals one message under ids of its own and hands it to the node.
+async fn send_one(
+    session: &mut Session<'_>,
+    own: &Counterpart,
+    wanted: &Refer,
+    decided: &Decided,
+    subject: SubjectRef,
+) -> Result<Sent, Failure> {
+    let theirs = decided.theirs.as_ref();
+    let theirs = theirs.ok_or_else(|| Failure::error("the node was not asked"))?;
+    // The officer may have read for a while, and each is sealed at its own time.
+    session.now = session.context.now();
     let ends = Ends {
         sender: &own.party,
         recipient: &theirs.party,
         suite: theirs.head.suite(),
     };
-    let sent = send::seal_and_submit(
-        &mut session,
-        &minimisation.minimised,
-        addressing,
-        ends,
-        Some(subject),
-    )
-    .await?;
-    referral.subject = Some(subject.to_string());
-    referral.sent = Some(sent);
-    Ok(Output::of(&referral))
+    let addressing = addressing(session, wanted, &decided.route)?;
+    let minimised = &decided.minimisation.minimised;
+    send::seal_and_submit(session, minimised, addressing, ends, Some(subject)).await
 }
 
-fn own_agency(context: &Context) -> Result<waypost_proto::id::AgencyId, Failure> {
-    Ok(context.home.agency()?.agency)
-}
-
-fn nothing_may_go() -> Failure {
-    Failure::denied("the rules let nothing about the referral go to this recipient")
-        .because("nothing was sent")
-        .next("see what would help: the same command with `--dry-run`")
-}
-
-/// Decides without sending: with the rosters of now if the node answers.
-async fn dry_run(wanted: &Refer, given: Given, context: &Context) -> Result<Output, Failure> {
-    let kind = given.form.kind();
-    let (route, live) = match Session::open(context).await {
-        Ok(mut session) => {
-            let own = chain::look_up(&mut session, &own_agency(context)?).await?;
-            let theirs = chain::look_up(&mut session, &wanted.to.agency).await?;
-            (live(&mut session, wanted, kind, &own, &theirs).await?, true)
-        }
-        Err(failure) => {
-            context.note(&format!("The node could not be asked: {failure}"));
-            (offline(wanted, kind, context)?, false)
-        }
-    };
-    let (minimisation, not_carried) = decide(wanted, given, &route)?;
-    let referral = referral(wanted, &route, live, &minimisation, not_carried);
-    Ok(Output::of(&referral))
-}
-
-/// The route by the rosters and bundles of now.
-async fn live(
-    session: &mut Session<'_>,
+/// The result: of the one recipient, or of each.
+fn told(
     wanted: &Refer,
-    kind: Kind,
-    own: &Counterpart,
-    theirs: &Counterpart,
-) -> Result<Route, Failure> {
-    let rules = both_rules(session, own, theirs).await?;
-    let from = DeskAddress {
-        agency: session.agency.clone(),
-        desk: wanted.desk.clone().unwrap_or_else(|| session.desk.clone()),
+    given: &Given,
+    mut letters: Vec<Letter>,
+    subject: Option<SubjectRef>,
+    shown: bool,
+    context: &Context,
+) -> Result<Output, Failure> {
+    let referral = |letter: &Letter| {
+        let referral = letter.referral(wanted, given)?;
+        Some(Referral { shown, ..referral })
     };
-    send::check_officer(session, &own.party, &from)?;
-    let desks = &theirs.party.roster().roster().desks;
-    let desk = choose_desk(desks, &wanted.to, role_for(kind))?;
-    Ok(Route {
-        sender: policy::sender(&own.party, &from.desk)?,
-        recipient: policy::recipient(&theirs.party, &desk, &from.agency)?,
-        name: theirs.party.record().name.clone(),
-        jurisdiction: theirs.party.record().jurisdiction.clone(),
-        to: Destination {
-            agency: wanted.to.agency.clone(),
-            desk: Some(desk),
-        },
-        from,
-        rules,
-    })
-}
-
-/// The rules of both sides: the own ones from this home, the recipient's by their digest.
-pub(crate) async fn both_rules(
-    session: &mut Session<'_>,
-    own: &Counterpart,
-    theirs: &Counterpart,
-) -> Result<BothRules, Failure> {
-    let bundle = policy::own_bundle(session.context)?;
-    if own.bundle != bundle.digest() {
-        return Err(Failure::error("your agency's node decides by another policy bundle than this home")
-            .because(format!("here {}, at the node {}", bundle.digest(), own.bundle))
-            .next("put the files of your agency's bundle into the folder `bundle` of this home, or update the software"));
-    }
-    let rules = policy::compile(&bundle)?;
-    let theirs = if theirs.bundle == bundle.digest() {
-        rules.clone()
-    } else {
-        let agency = &theirs.party.record().id;
-        let fetched = chain::bundle(&mut session.client, agency, theirs.bundle).await?;
-        policy::compile(&fetched)?
-    };
-    Ok(BothRules { own: rules, theirs })
-}
-
-/// The route by what is installed: the recipient's role from the directory, no attestation of its
-/// desk, the own bundle for both.
-fn offline(wanted: &Refer, kind: Kind, context: &Context) -> Result<Route, Failure> {
-    let settings = context.home.agency()?;
-    let directory = context.directory()?;
-    let record = session::record(&directory, &wanted.to.agency)?;
-    let own = session::record(&directory, &settings.agency)?;
-    let desk = wanted.desk.clone().unwrap_or(settings.desk);
-    let role = match record.roles.iter().next() {
-        _ if record.roles.contains(&role_for(kind)) => role_for(kind),
-        Some(role) => *role,
-        None => {
-            return Err(
-                Failure::error(format!("the directory gives `{}` no role", record.id))
-                    .next("tell the scheme operator"),
-            );
-        }
-    };
-    let bytes = context.home.read(&HomeFile::Roster)?;
-    let broken = |e: &dyn std::error::Error| {
-        Failure::error("your agency's roster cannot be used")
-            .caused_by(e)
-            .next("waypost roster show")
-    };
-    let certificate = context.certificate(&HomeFile::AgencyCertificate)?;
-    let roster = VerifiedRoster::verify(&bytes, &settings.agency, &certificate, context.now())
-        .map_err(|e| broken(&e))?;
-    let own_desk = roster.roster().desks.get(&desk).ok_or_else(|| {
-        Failure::invalid(format!("your agency has no desk `{desk}`")).next("waypost roster show")
-    })?;
-    let rules = policy::compile(&policy::own_bundle(context)?)?;
-    Ok(Route {
-        sender: SenderFacts {
-            role: own_desk.role,
-            desk: own_desk.attestations.clone(),
-            agency: own.attestations.clone(),
-        },
-        recipient: RecipientDesk {
-            role,
-            desk: std::collections::BTreeSet::new(),
-            agency: record.attestations.clone(),
-            zone: policy::zone(&settings.agency, &record.id),
-        },
-        name: record.name.clone(),
-        jurisdiction: record.jurisdiction.clone(),
-        to: wanted.to.clone(),
-        from: DeskAddress {
-            agency: settings.agency,
-            desk,
-        },
-        rules: BothRules {
-            own: rules.clone(),
-            theirs: rules,
-        },
-    })
-}
-
-/// The desk that was named, or the only one whose role fits.
-fn choose_desk(
-    desks: &BTreeMap<DeskName, Desk>,
-    to: &Destination,
-    role: Role,
-) -> Result<DeskName, Failure> {
-    let names = |fits: &dyn Fn(&Desk) -> bool| -> Vec<String> {
-        let desks = desks.iter().filter(|(_, d)| fits(d));
-        desks
-            .map(|(name, d)| format!("`{name}` ({})", d.role))
-            .collect()
-    };
-    let agency = &to.agency;
-    if let Some(desk) = &to.desk {
-        return if desks.contains_key(desk) {
-            Ok(desk.clone())
-        } else {
-            Err(Failure::invalid(format!("`{agency}` has no desk `{desk}`"))
-                .because(format!("its desks are {}", names(&|_| true).join(", ")))
-                .next(format!("waypost refer --to {agency}/DESK ..")))
+    if let [letter] = letters.as_mut_slice() {
+        let referral = referral(letter);
+        let Some(failure) = letter.failure.take() else {
+            let nothing = || Failure::error("nothing was decided");
+            return Ok(Output::of(&Referral {
+                subject: subject.map(|subject| subject.to_string()),
+                ..referral.ok_or_else(nothing)?
+            }));
         };
+        if let Some(referral) = referral.filter(|r| !r.selection.says_something()) {
+            context.note(&strip_str(Output::of(&referral).text()).to_string());
+        }
+        return Err(failure);
     }
-    let mut fitting = desks.iter().filter(|(_, d)| d.role == role);
-    match (fitting.next(), fitting.next()) {
-        (Some((desk, _)), None) => Ok(desk.clone()),
-        (None, _) => Err(Failure::invalid(format!(
-            "no desk of `{agency}` has the role {role} that such a message is for"
-        ))
-        .because(format!("its desks are {}", names(&|_| true).join(", ")))
-        .next("choose another agency, or name the desk: `--to AGENCY/DESK`")),
-        (Some(_), Some(_)) => Err(Failure::invalid(format!(
-            "several desks of `{agency}` have the role {role}"
-        ))
-        .because(names(&|d| d.role == role).join(", "))
-        .next(format!("name one: `--to {agency}/DESK`"))),
-    }
+    let sent = |letter: &Letter| letter.decided.as_ref().is_some_and(|d| d.sent.is_some());
+    let recipients = letters.iter().map(|letter| {
+        One::of(
+            letter.to.to_string(),
+            referral(letter),
+            letter.failure.as_ref(),
+        )
+    });
+    Ok(Output::of(&Several {
+        dry_run: wanted.dry_run,
+        subject: subject
+            .filter(|_| letters.iter().any(sent))
+            .map(|subject| subject.to_string()),
+        recipients: recipients.collect(),
+    }))
 }
 
 /// What the officer says of the disclosure, besides the form.
@@ -397,22 +407,6 @@ fn request(wanted: &Refer, form: &Form, route: &Route) -> Request {
     }
 }
 
-fn decide(
-    wanted: &Refer,
-    given: Given,
-    route: &Route,
-) -> Result<(Minimisation, Vec<NotCarried>), Failure> {
-    let judge = route
-        .rules
-        .judge(route.recipient.clone(), route.sender.clone());
-    let request = request(wanted, &given.form, route);
-    let draft = Draft::new(given.form, request).map_err(|e| unfit(&e))?;
-    let minimisation = draft
-        .minimise(&judge, route.rules.versions()?)
-        .map_err(|e| unfit(&e))?;
-    Ok((minimisation, given.not_carried))
-}
-
 /// A draft that cannot go as it is.
 pub(crate) fn unfit(error: &DraftError) -> Failure {
     let failure = match error {
@@ -422,30 +416,6 @@ pub(crate) fn unfit(error: &DraftError) -> Failure {
         _ => Failure::invalid("the message cannot be sent as it is"),
     };
     failure.caused_by(error).because("nothing was sent")
-}
-
-fn referral(
-    wanted: &Refer,
-    route: &Route,
-    live: bool,
-    minimisation: &Minimisation,
-    not_carried: Vec<NotCarried>,
-) -> Referral {
-    Referral {
-        dry_run: wanted.dry_run,
-        from: route.from.to_string(),
-        to: route.to.to_string(),
-        recipient: route.name.clone(),
-        kind: minimisation.minimised.kind().code(),
-        title: minimisation.minimised.kind().title(),
-        purpose: wanted.purpose.code(),
-        live,
-        selection: Selection::of(minimisation),
-        not_carried,
-        subject: None,
-        sent: None,
-        shown: false,
-    }
 }
 
 fn addressing(session: &Session<'_>, wanted: &Refer, route: &Route) -> Result<Addressing, Failure> {
@@ -470,62 +440,85 @@ fn addressing(session: &Session<'_>, wanted: &Refer, route: &Route) -> Result<Ad
 
 #[cfg(test)]
 mod tests {
-    use waypost_proto::id::{Digest, Fingerprint};
-    use waypost_proto::roster::CertificateRef;
-
     use super::*;
+    use crate::output::Status;
 
-    fn desks(roles: &[(&str, Role)]) -> BTreeMap<DeskName, Desk> {
-        let desk = |role| Desk {
-            role,
-            certificate: CertificateRef {
-                fingerprint: Fingerprint::new([1; 32]),
-                digest: Digest::of(b"certificate"),
-            },
-            encryption_key: Fingerprint::new([2; 32]),
-            attestations: std::collections::BTreeSet::new(),
+    fn letter(to: &str, failure: Option<Failure>) -> Letter {
+        Letter {
+            to: to.parse().unwrap(),
+            decided: None,
+            failure,
+        }
+    }
+
+    fn words(letters: &[Letter]) -> Vec<Option<String>> {
+        let words = letters.iter().map(|l| l.failure.as_ref());
+        words.map(|f| f.map(ToString::to_string)).collect()
+    }
+
+    #[test]
+    fn a_recipient_that_may_have_nothing_holds_the_others_back_unless_they_may_go_without_it() {
+        let letters = || [letter("gb.a", None), letter("gb.b", Some(nothing_may_go()))];
+        let mut held = letters();
+        hold_back(&mut held, false);
+        let [first, second] = &words(&held)[..] else {
+            unreachable!("two letters")
         };
-        roles
-            .iter()
-            .map(|(name, role)| (name.parse().unwrap(), desk(*role)))
-            .collect()
-    }
-
-    fn choose(roles: &[(&str, Role)], to: &str) -> Result<String, String> {
-        let chosen = choose_desk(&desks(roles), &to.parse().unwrap(), Role::NrmCa);
-        chosen.map(|d| d.to_string()).map_err(|f| f.to_string())
-    }
-
-    #[test]
-    fn without_a_name_the_only_desk_whose_role_fits_is_chosen() {
-        let roles = [("intake", Role::Lass), ("nrm", Role::NrmCa)];
-        assert_eq!(choose(&roles, "gb.authority").unwrap(), "nrm");
+        assert!(first.as_ref().unwrap().contains("--partial"));
+        assert!(second.as_ref().unwrap().contains("the rules let nothing"));
+        let status = held[0].failure.as_ref().map(Failure::status);
+        assert_eq!(status, Some(Status::Denied));
+        let mut partial = letters();
+        hold_back(&mut partial, true);
+        assert_eq!(words(&partial)[0], None);
+        let mut none = [letter("gb.a", None), letter("gb.b", None)];
+        hold_back(&mut none, false);
+        assert_eq!(words(&none), [None, None]);
     }
 
     #[test]
-    fn each_kind_goes_to_the_role_that_it_is_for() {
-        assert_eq!(role_for(Kind::ReferralNrm), Role::NrmCa);
-        assert_eq!(role_for(Kind::ReferralChild), Role::Cpa);
-        assert_eq!(role_for(Kind::LiaisonRequest), Role::Liai);
+    fn a_desk_that_is_named_twice_is_refused() {
+        let distinct = |names: [&str; 2]| check_distinct(&names.map(|name| letter(name, None)));
+        assert!(distinct(["gb.a", "gb.b"]).is_ok());
+        assert!(distinct(["gb.a/x", "gb.a/y"]).is_ok());
+        let said = distinct(["gb.a/x", "gb.a/x"]).unwrap_err().to_string();
+        assert!(said.contains("`gb.a/x` stands twice"), "{said}");
     }
 
     #[test]
-    fn several_desks_that_fit_are_named_and_none_is_guessed() {
-        let roles = [("a", Role::NrmCa), ("b", Role::NrmCa)];
-        let said = choose(&roles, "gb.authority").unwrap_err();
-        assert!(said.contains("`a` (NRMCA), `b` (NRMCA)"), "{said}");
-        assert!(said.contains("--to gb.authority/DESK"), "{said}");
-        assert_eq!(choose(&roles, "gb.authority/b").unwrap(), "b");
+    fn an_order_holds_each_once() {
+        let mut order = shuffled(16).unwrap();
+        order.sort_unstable();
+        assert_eq!(order, (0..16).collect::<Vec<_>>());
     }
 
     #[test]
-    fn a_desk_that_does_not_exist_is_refused_with_those_that_do() {
-        let said = choose(&[("nrm", Role::NrmCa)], "gb.authority/intake").unwrap_err();
-        assert!(said.contains("its desks are `nrm` (NRMCA)"), "{said}");
-        let said = choose(&[("intake", Role::Sch)], "gb.authority").unwrap_err();
-        assert!(
-            said.contains("no desk of `gb.authority` has the role NRMCA"),
-            "{said}"
+    fn what_did_not_go_gives_the_exit_code_and_is_told_beside_what_went() {
+        let several = Several {
+            dry_run: false,
+            subject: None,
+            recipients: vec![
+                One::of("gb.a".into(), None, Some(&nothing_may_go())),
+                One::of("gb.b".into(), None, Some(&Failure::error("away"))),
+            ],
+        };
+        let output = Output::of(&several);
+        assert_eq!(output.status(), Status::Denied);
+        assert_eq!(output.json()["recipients"][1]["status"], "error");
+        assert_eq!(output.json()["recipients"][1]["to"], "gb.b");
+        assert_eq!(
+            output.json()["recipients"][0]["error"]["what"],
+            nothing_may_go_words()
         );
+        assert!(
+            output.text().contains("to gb.b: NOT SENT"),
+            "{}",
+            output.text()
+        );
+    }
+
+    fn nothing_may_go_words() -> String {
+        let words = nothing_may_go().to_string();
+        words.lines().next().unwrap().to_owned()
     }
 }

@@ -1,5 +1,6 @@
 //! What one offer changes, in the transaction that logs it.
 
+use prost::Message as _;
 use waypost_policies::Permitted;
 use waypost_proto::case::Direction;
 use waypost_proto::directories::Directories;
@@ -139,8 +140,11 @@ impl Origin {
         sides.accept(tx, &owner.id, &header.officer)?;
         let case = accept::step_case(tx, &owner.id, header, Direction::In, &self.place.sender)?;
         let position = tx.append(self.received(message, permitted))?;
-        let stored = self.stored(message, position, tx.now(), evidence);
-        accept::stage_message(tx, owner, message, &stored, &case)?;
+        let stored = self.stored(message, position, tx.now());
+        let outcome = wire::Outcome::Received;
+        accept::stage_message(tx, owner, message, &stored, outcome, &case)?;
+        let place = record::evidence(&owner.id, &header.message_id);
+        tx.put(place, evidence.encode_to_vec())?;
         tx.put_body(header.message_id, message.envelope().body.clone())?;
         tracing::info!(agency = %owner.id, message = %header.message_id, counterpart = %self.place.sender, "received");
         Ok(position)
@@ -219,13 +223,7 @@ impl Origin {
         })
     }
 
-    fn stored(
-        &self,
-        message: &Authenticated,
-        position: u64,
-        time: Timestamp,
-        evidence: wire::Evidence,
-    ) -> record::Message {
+    fn stored(&self, message: &Authenticated, position: u64, time: Timestamp) -> record::Message {
         record::Message {
             header: message.envelope().header.clone(),
             signature: message.envelope().signature.clone(),
@@ -235,11 +233,6 @@ impl Origin {
             time,
             lane: self.place.lane,
             number: self.place.number,
-            outcome: wire::Outcome::Received,
-            reason: String::new(),
-            fetched_at: None,
-            opened_at: None,
-            counterpart: Some(evidence),
             header_digest: message.header_digest(),
             body_digest: message.body_digest(),
         }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use waypost_proto::case;
 use waypost_proto::directory::AgencyRecord;
 use waypost_proto::evidence::{BY_RECIPIENT, EvidenceError, Gap, Proved, Receipt};
 use waypost_proto::header::Header;
-use waypost_proto::id::{AgencyId, MessageId};
+use waypost_proto::id::{AgencyId, CaseId, MessageId};
 use waypost_proto::reason::{Fate, Reason};
 use waypost_proto::wire::{self, log_entry::Event};
 
@@ -16,13 +17,15 @@ use crate::host::{Node, Stop};
 use crate::record;
 use crate::sequencer::{Abort, Queued, Tx};
 
-/// What was settled.
-#[derive(Debug, Default)]
+/// What was settled of a request.
+#[derive(Debug)]
 pub(super) struct Settled {
     /// How many outcomes are in the log.
     pub(super) count: usize,
-    /// The size of our log that the recipient has now seen.
-    pub(super) seen_by_peer: Option<u64>,
+    /// Whether every place that was offered has left the queue.
+    pub(super) whole: bool,
+    /// Why something was not settled.
+    pub(super) stop: Option<Stop>,
 }
 
 /// The outcomes of one request's answers, in order.
@@ -34,7 +37,8 @@ pub(super) struct Settling<'r> {
     before: Option<record::Seen>,
     /// The same, with what the answers have proved so far.
     seen: Option<record::Seen>,
-    seen_by_peer: Option<u64>,
+    /// Whether no place stays in the queue.
+    whole: bool,
     waiting: Vec<Queued<(), Stop>>,
 }
 
@@ -51,7 +55,7 @@ impl<'r> Settling<'r> {
             recipient,
             seen: before.clone(),
             before,
-            seen_by_peer: None,
+            whole: true,
             waiting: Vec::new(),
         }
     }
@@ -76,13 +80,6 @@ impl<'r> Settling<'r> {
                 Outcome::Gap
             }
         };
-        match &proved.entry().event {
-            Event::Received(event) => {
-                self.seen_by_peer = self.seen_by_peer.max(Some(event.sender_size))
-            }
-            Event::Gap(event) => self.seen_by_peer = self.seen_by_peer.max(Some(event.sender_size)),
-            _ => {}
-        }
         self.settle(item, outcome.event(item, &proved), outcome, Some(evidence))
             .await
     }
@@ -113,22 +110,23 @@ impl<'r> Settling<'r> {
             .await
     }
 
-    /// Waits until every outcome is durable. Gives what was settled, and the first that was not.
-    pub(super) async fn finish(self) -> (Settled, Option<Stop>) {
+    /// Waits until every outcome is durable.
+    pub(super) async fn finish(self) -> Settled {
         let mut settled = Settled {
             count: 0,
-            seen_by_peer: self.seen_by_peer,
+            whole: self.whole,
+            stop: None,
         };
-        let mut first = None;
         for queued in self.waiting {
             match queued.committed().await {
                 Ok(_) => settled.count = settled.count.saturating_add(1),
                 Err(abort) => {
-                    first.get_or_insert(Stop::from(abort));
+                    settled.whole = false;
+                    settled.stop.get_or_insert(Stop::from(abort));
                 }
             }
         }
-        (settled, first)
+        settled
     }
 
     async fn verify(&mut self, evidence: &wire::Evidence) -> Result<Proved, Stop> {
@@ -155,13 +153,20 @@ impl<'r> Settling<'r> {
         outcome: Outcome,
         evidence: Option<wire::Evidence>,
     ) -> Result<(), Stop> {
+        // A gap notice takes the place of what was refused or expired.
+        self.whole &= matches!(outcome, Outcome::Delivered | Outcome::Gap);
         let line = self.line.clone();
-        let id = item.queued.message;
+        let (id, number) = (item.queued.message, item.message.number);
+        let header = Header::decode(&item.message.header).map_err(|_| Stop::Failed)?;
+        let (opens, case) = (header.kind.opens_case(), header.case_id);
         let (before, seen) = (self.before.clone(), self.seen.clone());
         let commit = move |tx: &mut Tx<'_>| {
             see(tx, &line, before.as_ref(), seen.as_ref())?;
             let position = tx.append(event)?;
-            settle_message(tx, &line, &id, outcome, position, evidence)?;
+            settle_message(tx, &line, (&id, number), outcome, position, evidence)?;
+            if outcome == Outcome::Delivered && opens {
+                receipt_case(tx, &line.agency, &case)?;
+            }
             tracing::info!(agency = %line.agency, counterpart = %line.counterpart, message = %id, ?outcome, "settled");
             Ok(())
         };
@@ -240,22 +245,18 @@ fn see(
     }
 }
 
-fn stored(
-    tx: &mut Tx<'_>,
-    agency: &AgencyId,
-    id: &MessageId,
-) -> Result<record::Message, Abort<Stop>> {
+fn state(tx: &mut Tx<'_>, agency: &AgencyId, id: &MessageId) -> Result<record::State, Abort<Stop>> {
     let bytes = tx
-        .get(&record::message(agency, id))?
+        .get(&record::state(agency, id))?
         .ok_or_else(|| Abort::Rejected(Stop::Failed))?;
-    Ok(record::Message::decode(&bytes)?)
+    Ok(record::State::decode(&bytes)?)
 }
 
 /// Changes the message and its place in the queue. `position` is that of the outcome's entry.
 fn settle_message(
     tx: &mut Tx<'_>,
     line: &Line,
-    id: &MessageId,
+    (id, number): (&MessageId, u64),
     outcome: Outcome,
     position: u64,
     evidence: Option<wire::Evidence>,
@@ -265,23 +266,23 @@ fn settle_message(
         counterpart,
         lane,
     } = line;
-    let mut message = stored(tx, agency, id)?;
-    let place = record::outbox_item(agency, counterpart, *lane, message.number);
-    message.outcome = match outcome {
+    let place = record::outbox_item(agency, counterpart, *lane, number);
+    let mut state = state(tx, agency, id)?;
+    state.outcome = match outcome {
         Outcome::Delivered => wire::Outcome::Delivered,
         Outcome::Expired => wire::Outcome::Expired,
         Outcome::Refused(reason) => {
-            reason.code().clone_into(&mut message.reason);
+            reason.code().clone_into(&mut state.reason);
             wire::Outcome::Refused
         }
         Outcome::Gap => return Ok(tx.delete(place)?),
     };
-    message.counterpart = evidence;
-    let case = Header::decode(&message.header).map_err(|_| Abort::Rejected(Stop::Failed))?;
-    tx.put(record::message(agency, id), message.encode())?;
+    tx.put(record::state(agency, id), state.encode())?;
+    if let Some(evidence) = evidence {
+        tx.put(record::evidence(agency, id), evidence.encode_to_vec())?;
+    }
     if outcome == Outcome::Delivered {
-        tx.delete(place)?;
-        return receipt_case(tx, agency, &case);
+        return Ok(tx.delete(place)?);
     }
     let notice = record::Queued {
         message: *id,
@@ -291,11 +292,8 @@ fn settle_message(
 }
 
 /// The receipt of a referral moves its case on.
-fn receipt_case(tx: &mut Tx<'_>, agency: &AgencyId, header: &Header) -> Result<(), Abort<Stop>> {
-    if !header.kind.opens_case() {
-        return Ok(());
-    }
-    let key = record::case(agency, &header.case_id);
+fn receipt_case(tx: &mut Tx<'_>, agency: &AgencyId, case: &CaseId) -> Result<(), Abort<Stop>> {
+    let key = record::case(agency, case);
     let Some(bytes) = tx.get(&key)? else {
         return Ok(());
     };
@@ -313,13 +311,13 @@ pub(super) async fn unconfirmed(node: &Node, line: &Line, id: MessageId) -> Resu
         ..
     } = line.clone();
     let commit = move |tx: &mut Tx<'_>| -> Result<(), Abort<Stop>> {
-        let mut message = stored(tx, &agency, &id)?;
+        let mut state = state(tx, &agency, &id)?;
         tx.append(Event::Unconfirmed(wire::Unconfirmed {
             message_id: id.as_bytes().to_vec(),
             recipient_agency: counterpart.to_string(),
         }))?;
-        message.outcome = wire::Outcome::Unconfirmed;
-        Ok(tx.put(record::message(&agency, &id), message.encode())?)
+        state.outcome = wire::Outcome::Unconfirmed;
+        Ok(tx.put(record::state(&agency, &id), state.encode())?)
     };
     node.sequencer.run(&line.agency, commit).await?;
     tracing::warn!(agency = %line.agency, counterpart = %line.counterpart, message = %id, "unconfirmed");

@@ -433,7 +433,8 @@ impl Log {
     }
 
     /// The entries at `indexes`, all proved at the present checkpoint: the first with consistency from
-    /// `consistency_from`, those after it from the checkpoint that the one before has shown.
+    /// `consistency_from`, those after it from the checkpoint that the one before has shown. Gives the
+    /// size of that checkpoint besides.
     ///
     /// # Errors
     /// As [`Self::evidence`].
@@ -441,12 +442,12 @@ impl Log {
         &self,
         indexes: impl IntoIterator<Item = u64>,
         consistency_from: u64,
-    ) -> Result<Vec<wire::Evidence>, LogError> {
+    ) -> Result<(u64, Vec<wire::Evidence>), LogError> {
         let head = self.head()?;
         let from = std::iter::once(consistency_from).chain(std::iter::repeat(head.size));
         let each = indexes.into_iter().zip(from);
-        each.map(|(index, from)| self.evidence_of(&head, index, from))
-            .collect()
+        let each = each.map(|(index, from)| self.evidence_of(&head, index, from));
+        Ok((head.size, each.collect::<Result<_, _>>()?))
     }
 
     fn evidence_of(

@@ -207,6 +207,12 @@ impl Batch {
         self.writes.insert(key, None);
     }
 
+    /// How many records it puts or deletes.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.writes.len()
+    }
+
     /// The batch, once every bound holds.
     pub(super) fn checked(self) -> Result<Self, StoreError> {
         let within = |what, bytes, limit| {

@@ -41,7 +41,7 @@ spaces! {
     Body = 8,
     /// A body's ciphertext, by message id and chunk number.
     BodyChunk = 9,
-    /// Messages: header, signature and state, by message id.
+    /// Messages: what never changes of them, by message id.
     Message = 16,
     /// Messages that wait for a peer, by pair, lane and number.
     Outbox = 17,
@@ -53,6 +53,10 @@ spaces! {
     Tombstone = 20,
     /// Other bytes under a known message id, kept as evidence.
     Conflict = 21,
+    /// Where messages stand, by message id.
+    State = 27,
+    /// The counterparts' log evidence of messages, by message id.
+    Evidence = 28,
     /// Messages of a case, by case id and log index.
     CaseMessage = 22,
     /// Cases, by case id.

@@ -13,6 +13,8 @@ use tonic::transport::{Channel, Endpoint};
 use waypost_proto::id::Digest;
 use waypost_proto::tls::{self, Identity, TlsError};
 
+use crate::limit;
+
 /// How long a connection with its handshake may take.
 pub const CONNECT: Duration = Duration::from_secs(10);
 /// How long one call may take.
@@ -73,6 +75,8 @@ pub fn peer_channel(
         .timeout(CALL)
         .concurrency_limit(CALLS)
         .http2_keep_alive_interval(KEEP_ALIVE)
+        .initial_stream_window_size(limit::HTTP2_WINDOW)
+        .initial_connection_window_size(limit::HTTP2_WINDOW)
         .keep_alive_timeout(KEEP_ALIVE_ANSWER)
         .connect_with_connector_lazy(connector))
 }

@@ -4,6 +4,7 @@
 //! is reached, new connections wait in the kernel's queue. What fails before it is authenticated is
 //! only counted ([`Listener::refused`]): no log line that a stranger could repeat at will, no address.
 
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -38,15 +40,35 @@ pub struct Bounds {
     pub handshakes: usize,
     /// The time of one handshake.
     pub handshake: Duration,
+    /// How long an officer's connection may go without a log-in.
+    pub log_in: Duration,
 }
 
-type Named<C> = Arc<dyn Fn(&ServerConnection) -> Option<C> + Send + Sync>;
+/// What is known of the other end.
+pub trait Named: Clone + Unpin + Send + Sync + 'static {
+    /// Whether it may stay: one that is not known yet has [`Bounds::log_in`].
+    fn is_known(&self) -> bool;
+}
+
+impl Named for PeerConnection {
+    fn is_known(&self) -> bool {
+        true
+    }
+}
+
+impl Named for DeskConnection {
+    fn is_known(&self) -> bool {
+        self.session().is_some()
+    }
+}
+
+type Naming<C> = Arc<dyn Fn(&ServerConnection) -> Option<C> + Send + Sync>;
 
 /// A bound socket with everything needed to accept on it.
 pub struct Listener<C> {
     socket: TcpListener,
     config: Arc<ServerConfig>,
-    named: Named<C>,
+    named: Naming<C>,
     bounds: Bounds,
     refused: Arc<AtomicU64>,
 }
@@ -72,7 +94,7 @@ impl Listener<PeerConnection> {
     ) -> Result<Self, TlsError> {
         let known = Arc::clone(&names);
         let config = tls::peer_server(identity, Arc::new(move |key| known(key).is_some()))?;
-        let named: Named<PeerConnection> = Arc::new(move |connection| {
+        let named: Naming<PeerConnection> = Arc::new(move |connection| {
             let [certificate] = connection.peer_certificates()? else {
                 return None;
             };
@@ -94,14 +116,14 @@ impl Listener<DeskConnection> {
         bounds: Bounds,
     ) -> Result<Self, TlsError> {
         let config = tls::desk_server(identity)?;
-        let named: Named<DeskConnection> =
+        let named: Naming<DeskConnection> =
             Arc::new(|connection| tls::exporter(connection).ok().map(DeskConnection::new));
         Ok(Self::new(socket, config, named, bounds))
     }
 }
 
-impl<C: Clone + Send + Sync + 'static> Listener<C> {
-    fn new(socket: TcpListener, config: ServerConfig, named: Named<C>, bounds: Bounds) -> Self {
+impl<C: Named> Listener<C> {
+    fn new(socket: TcpListener, config: ServerConfig, named: Naming<C>, bounds: Bounds) -> Self {
         Self {
             socket,
             config: Arc::new(config),
@@ -158,13 +180,11 @@ impl<C: Clone + Send + Sync + 'static> Listener<C> {
                 TlsAcceptor::from(Arc::clone(&self.config)),
                 Arc::clone(&self.named),
             );
-            let (sender, refused, limit) = (
-                sender.clone(),
-                Arc::clone(&self.refused),
-                self.bounds.handshake,
-            );
+            let (sender, refused, bounds) =
+                (sender.clone(), Arc::clone(&self.refused), self.bounds);
             tasks.spawn(async move {
-                let shaken = tokio::time::timeout(limit, shake(acceptor, stream, &named)).await;
+                let shaken = shake(acceptor, stream, &named);
+                let shaken = tokio::time::timeout(bounds.handshake, shaken).await;
                 drop(handshake);
                 let Ok(Some((stream, info))) = shaken else {
                     refused.fetch_add(1, Ordering::Relaxed);
@@ -175,6 +195,7 @@ impl<C: Clone + Send + Sync + 'static> Listener<C> {
                     .send(Ok(Connection {
                         stream,
                         info,
+                        probation: Some(Box::pin(tokio::time::sleep(bounds.log_in))),
                         _permit: connection,
                     }))
                     .await;
@@ -186,7 +207,7 @@ impl<C: Clone + Send + Sync + 'static> Listener<C> {
 async fn shake<C>(
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    named: &Named<C>,
+    named: &Naming<C>,
 ) -> Option<(TlsStream<TcpStream>, C)> {
     stream.set_nodelay(true).ok()?;
     let stream = acceptor.accept(stream).await.ok()?;
@@ -203,10 +224,25 @@ async fn shake<C>(
 pub struct Connection<C> {
     stream: TlsStream<TcpStream>,
     info: C,
+    /// Runs out on a connection on which nobody logs in.
+    probation: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<C: Clone + Send + Sync + 'static> Connected for Connection<C> {
+impl<C: Named> Connection<C> {
+    /// Ends a connection that took too long to become somebody's.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.info.is_known() {
+            self.probation = None;
+        }
+        match self.probation.as_mut().map(|limit| limit.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Err(io::ErrorKind::TimedOut.into()),
+            Some(Poll::Pending) | None => Ok(()),
+        }
+    }
+}
+
+impl<C: Named> Connected for Connection<C> {
     type ConnectInfo = C;
 
     fn connect_info(&self) -> C {
@@ -214,12 +250,13 @@ impl<C: Clone + Send + Sync + 'static> Connected for Connection<C> {
     }
 }
 
-impl<C: Unpin> AsyncRead for Connection<C> {
+impl<C: Named> AsyncRead for Connection<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

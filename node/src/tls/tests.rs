@@ -15,17 +15,18 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_stream::StreamExt;
 use tonic::transport::server::Connected;
-use waypost_proto::id::NodeId;
+use waypost_proto::id::{Fingerprint, NodeId};
 use waypost_proto::tls::{self, Identity};
 
-use super::connection::{DeskConnection, PeerConnection};
-use super::listener::{Bounds, Connection, Listener};
+use super::connection::{DeskConnection, PeerConnection, Session};
+use super::listener::{Bounds, Connection, Listener, Named};
 use super::{PeerNames, key};
 
 const BOUNDS: Bounds = Bounds {
     connections: 8,
     handshakes: 4,
     handshake: Duration::from_secs(30),
+    log_in: Duration::from_secs(30),
 };
 
 fn identity() -> Identity {
@@ -53,9 +54,9 @@ async fn peers(
     (listener.address().unwrap(), listener)
 }
 
-async fn desks(identity: &Identity) -> (SocketAddr, Listener<DeskConnection>) {
+async fn desks(identity: &Identity, bounds: Bounds) -> (SocketAddr, Listener<DeskConnection>) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let listener = Listener::for_desks(socket, identity, BOUNDS).unwrap();
+    let listener = Listener::for_desks(socket, identity, bounds).unwrap();
     (listener.address().unwrap(), listener)
 }
 
@@ -70,7 +71,7 @@ async fn connect(address: SocketAddr, config: ClientConfig) -> io::Result<TlsStr
 }
 
 /// Serves one connection: greets it with one byte.
-async fn greet<C: Clone + Send + Sync + Unpin + 'static>(listener: Listener<C>) -> Connection<C> {
+async fn greet<C: Named>(listener: Listener<C>) -> Connection<C> {
     let mut connection = listener.incoming().next().await.unwrap().unwrap();
     connection.write_u8(1).await.unwrap();
     connection.flush().await.unwrap();
@@ -143,7 +144,7 @@ async fn both_ends_of_a_desk_connection_have_one_exporter_that_no_other_connecti
     let server = identity();
     let mut exporters = Vec::new();
     for _ in 0..2 {
-        let (address, listener) = desks(&server).await;
+        let (address, listener) = desks(&server, BOUNDS).await;
         let config = tls::desk_client(&[server.digest()]).unwrap();
         let (connection, stream) = tokio::join!(greet(listener), connect(address, config));
         let ours = tls::exporter(stream.unwrap().get_ref().1).unwrap();
@@ -156,7 +157,7 @@ async fn both_ends_of_a_desk_connection_have_one_exporter_that_no_other_connecti
 #[tokio::test]
 async fn a_client_without_the_post_quantum_group_is_refused() {
     let server = identity();
-    let (address, listener) = desks(&server).await;
+    let (address, listener) = desks(&server, BOUNDS).await;
     let config = classical_client();
     let mut incoming = listener.incoming();
     let stream = TcpStream::connect(address).await.unwrap();
@@ -172,7 +173,7 @@ async fn a_client_without_the_post_quantum_group_is_refused() {
 #[tokio::test]
 async fn a_server_with_another_key_than_the_pinned_one_is_refused() {
     let (server, other) = (identity(), identity());
-    let (address, listener) = desks(&server).await;
+    let (address, listener) = desks(&server, BOUNDS).await;
     let mut incoming = listener.incoming();
     let result = tokio::select! {
         _ = incoming.next() => panic!("the connection was accepted"),
@@ -186,7 +187,7 @@ async fn a_server_with_another_key_than_the_pinned_one_is_refused() {
 #[tokio::test]
 async fn the_next_key_of_a_server_is_accepted_during_a_change() {
     let (server, other) = (identity(), identity());
-    let (address, listener) = desks(&server).await;
+    let (address, listener) = desks(&server, BOUNDS).await;
     let config = tls::desk_client(&[other.digest(), server.digest()]).unwrap();
     let (_connection, stream) = tokio::join!(greet(listener), connect(address, config));
     stream.unwrap();
@@ -326,4 +327,36 @@ async fn a_connection_above_the_bound_waits_until_another_is_closed() {
 
 fn reason(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
+}
+
+#[tokio::test]
+async fn a_desk_connection_on_which_nobody_logs_in_is_closed() {
+    let server = identity();
+    let bounds = Bounds {
+        log_in: Duration::from_millis(100),
+        ..BOUNDS
+    };
+    let (address, listener) = desks(&server, bounds).await;
+    let mut incoming = listener.incoming();
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        let client = TlsConnector::from(Arc::new(tls::desk_client(&[server.digest()]).unwrap()));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (accepted, client) =
+            tokio::join!(incoming.next(), client.connect(tls::server_name(), stream));
+        both.push((accepted.unwrap().unwrap(), client.unwrap()));
+    }
+    let (mut idle, _idle_client) = both.pop().unwrap();
+    let (mut ours, mut client) = both.pop().unwrap();
+    let session = Session {
+        agency: "gb.example-county.school".parse().unwrap(),
+        officer: Fingerprint::new([1; 32]),
+    };
+    ours.connect_info().log_in(session).unwrap();
+    let error = idle.read_u8().await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    // The older one belongs to an officer, and stays.
+    client.write_u8(7).await.unwrap();
+    client.flush().await.unwrap();
+    assert_eq!(ours.read_u8().await.unwrap(), 7);
 }

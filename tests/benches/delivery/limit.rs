@@ -1,8 +1,9 @@
 //! The limit: what any node must do at least, and nothing else.
 //!
-//! The same bytes over the same TLS with the same grouped commits (store and vault, each with its sync)
-//! and the unavoidable signature checks: the officer's, once in each process, and one Ed25519 signature
-//! each way a group. No gRPC, no policy, no log, no order, no checks of form.
+//! The same bytes over the same TLS with the same grouped commits, and the unavoidable signature checks:
+//! the officer's, once in each process, and one Ed25519 signature each way a group. A commit holds rows
+//! of the number and the sizes that a node's have (`TAKEN`, `SETTLED`), and comes with the vault's sync and the
+//! store's. No gRPC, no policy, no tree, no proofs, no order, no cases, no checks of form, nothing read.
 //!
 //! ```text
 //! driver ==TLS==> first process ==TLS==> second process
@@ -16,6 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
@@ -41,6 +43,13 @@ pub(crate) const WORD: &str = "--limit-process";
 /// Messages of one commit, at most: as in a node.
 const GROUP: usize = 256;
 const SIGNATURE_BYTES: usize = 64;
+/// Sizes of the rows that a node writes when it takes a message, besides header with signature and body:
+/// entry, two hashes of the tree, state, list, case's list, case, order, queue or last seen.
+const TAKEN: &[usize] = &[1100, 32, 32, 8, 16, 16, 64, 8, 64];
+/// The same when the sender's node settles it: entry, two hashes, state, case, and the receipt.
+const SETTLED: &[usize] = &[150, 32, 32, 8, 64, 1900];
+/// The sender's evidence, which the recipient's node keeps besides.
+const EVIDENCE: usize = 1900;
 const ID_BYTES: usize = 16;
 
 /// One message: an id of its own and the three parts.
@@ -335,6 +344,7 @@ struct Committer {
     agency: AgencyId,
     key: Ed25519KeyPair,
     forwards: bool,
+    count: AtomicU64,
 }
 
 impl Committer {
@@ -349,6 +359,7 @@ impl Committer {
             agency: "gb.example".parse()?,
             key,
             forwards,
+            count: AtomicU64::new(0),
         })
     }
 
@@ -390,6 +401,10 @@ impl Committer {
                         let place = [message.id.as_slice(), &[index]].concat();
                         batch.put(Key::of(&self.agency, Space::BodyChunk, &place), chunk);
                     }
+                    self.rows(&mut batch, Space::LogEntry, &message.id, TAKEN);
+                    if !self.forwards {
+                        self.rows(&mut batch, Space::Evidence, &message.id, &[EVIDENCE]);
+                    }
                     messages.push(message);
                 }
                 Work::Receipt(receipt) => {
@@ -398,7 +413,7 @@ impl Committer {
                         .context("a receipt")?;
                     self.check(ids, signature)?;
                     for id in ids.chunks_exact(ID_BYTES) {
-                        batch.put(Key::of(&self.agency, Space::Outbox, id), vec![1]);
+                        self.rows(&mut batch, Space::List, id, SETTLED);
                     }
                     settled.extend_from_slice(ids);
                 }
@@ -421,6 +436,18 @@ impl Committer {
             back.blocking_send([signature.as_ref(), &ids].concat())?;
         }
         Ok(())
+    }
+
+    /// Rows like a node's. Those of a log or a list have keys that grow, the others random ones.
+    fn rows(&self, batch: &mut Batch, space: Space, id: &[u8], sizes: &[usize]) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        for (size, index) in sizes.iter().zip(0_u8..) {
+            let key = match index {
+                0..=2 => [count.as_slice(), &[index]].concat(),
+                _ => [id, &[index]].concat(),
+            };
+            batch.put(Key::of(&self.agency, space, &key), vec![7; *size]);
+        }
     }
 
     fn check(&self, ids: &[u8], signature: &[u8]) -> Result<()> {

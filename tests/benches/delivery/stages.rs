@@ -189,6 +189,7 @@ pub(crate) async fn of_transport(sealed: &[wire::Envelope], stages: &mut Stages)
         connections: 8,
         handshakes: 8,
         handshake: Duration::from_secs(10),
+        log_in: Duration::from_secs(60),
     };
     let listener = Listener::for_peers(
         socket,
