@@ -19,7 +19,7 @@ use waypost_proto::manifest::Versions;
 use waypost_proto::openpgp::SigningKey;
 use waypost_proto::party::Party;
 use waypost_proto::taxonomy::Taxonomy;
-use waypost_proto::vocabulary::{Handling, LegalBasis, Purpose};
+use waypost_proto::vocabulary::{Handling, LegalBasis, Purpose, Role};
 
 use crate::scheme;
 
@@ -205,11 +205,14 @@ impl Ends {
     /// # Errors
     /// When the form is refused.
     pub fn minimise(&self, letter: &Letter) -> Result<Minimised> {
+        let judge = self.judge()?;
+        // What is written to child protection, or by it, is for child protection.
+        let purpose = match (judge.sender.role, judge.recipient.role) {
+            (Role::Cpa, _) | (_, Role::Cpa) => Purpose::Child,
+            _ => Purpose::Ident,
+        };
         let request = Request {
-            purpose: match letter.kind {
-                Kind::ReferralChild => Purpose::Child,
-                _ => Purpose::Ident,
-            },
+            purpose,
             legal_bases: BTreeSet::from([LegalBasis::Lb6e, LegalBasis::Lb9g, LegalBasis::Lb10]),
             handling: Handling::H0,
             retention_days: 365,
@@ -229,7 +232,7 @@ impl Ends {
         };
         let form = Form::from_json(letter.kind, &letter.form)?;
         let draft = Draft::new(form, request)?;
-        Ok(draft.minimise(&self.judge()?, versions)?.minimised)
+        Ok(draft.minimise(&judge, versions)?.minimised)
     }
 
     /// Minimises and seals the letter, signed by `officer`.
