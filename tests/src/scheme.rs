@@ -64,7 +64,14 @@ pub const OTHER_AUTHORITY: Wanted = Wanted {
     role: Role::NrmCa,
 };
 
-/// The liaison office of another State, under an operator of its own.
+/// A State with an operator and policies of its own.
+pub const INVENTED_STATE: &str = "xx";
+/// A liaison office.
+pub const LIAISON: Wanted = Wanted {
+    id: "gb.example.liaison",
+    role: Role::Liai,
+};
+/// The liaison office of the invented State.
 pub const FOREIGN_LIAISON: Wanted = Wanted {
     id: "xx.example.liaison",
     role: Role::Liai,
