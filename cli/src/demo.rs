@@ -1,12 +1,14 @@
-//! `demo`: a whole referral between two agencies on this machine, and the proof of what is claimed.
+//! `demo`: four agencies of two States on this machine, three messages between them, and the proof of what
+//! is claimed.
 //!
 //! Everything is the real thing: the commands are this very program, run as an officer would run them;
 //! the nodes are real processes that speak real TLS over the loopback interface. Only the people are
 //! invented.
 //!
 //! ```text
-//! stage   folders, keys, directory, two nodes
-//! story   refer -> open -> ack -> reply -> open
+//! cast    a school, child protection, the NRM authority, another State's liaison office
+//! stage   folders, keys, two directories, four nodes
+//! story   three times: refer -> open -> ack -> reply -> open
 //! claims  what the reader need not believe: searched, verified, attacked
 //! ```
 
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::output::{self, Failure, Output};
 
+mod cast;
 mod claims;
 mod hostile;
 mod report;

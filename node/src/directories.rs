@@ -86,10 +86,6 @@ pub async fn reload(node: &Arc<Node>, listed: &config::Directory) -> Result<u64,
     // A large one takes its time to verify, and the node serves meanwhile.
     let fresh = tokio::task::spawn_blocking(move || read(&wanted, now)).await;
     let fresh = Arc::new(fresh.map_err(StartError::Reading)??);
-    if !fresh.head().is_fresh(now) {
-        let path = listed.file.clone();
-        return Err(StartError::Expired { path });
-    }
     let before = node.directory();
     let after = before
         .with(&listed.country, Arc::clone(&fresh))
@@ -98,6 +94,10 @@ pub async fn reload(node: &Arc<Node>, listed: &config::Directory) -> Result<u64,
     let in_force = before.of(&listed.country);
     if in_force.is_some_and(|d| d.head().digest() == digest) {
         return Ok(version);
+    }
+    if !fresh.head().is_fresh(now) {
+        let path = listed.file.clone();
+        return Err(StartError::DirectoryExpired { path });
     }
     let own = listed.country == node.id.country();
     let renewed = |agency: &Agency, party: &Party| {

@@ -312,11 +312,17 @@ impl Batch {
             if slice.is_empty() {
                 break;
             }
-            let count = slice.len();
+            let (count, suite) = (slice.len(), suite.clone());
             let check = move || -> Vec<(bool, Result<Checked, Stop>)> {
                 let each = slice.into_iter();
                 each.map(|check| match check {
-                    Ok(check) => (true, check.authenticated(suite, now)),
+                    Ok(check) => {
+                        let suite = suite.clone();
+                        (
+                            true,
+                            suite.and_then(|suite| check.authenticated(suite, now)),
+                        )
+                    }
                     Err(stop) => (false, Err(stop)),
                 })
                 .collect()

@@ -6,22 +6,22 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context as _, Result};
 use aws_lc_rs::rand;
 use serde_json::json;
-use waypost_policies::{Bundle, Judge, RecipientDesk, Rules, SenderFacts};
+use waypost_policies::{Bundle, BundleError, Judge, RecipientDesk, Rules, SenderFacts};
 use waypost_proto::catalogue::Catalogue;
 use waypost_proto::draft::{Draft, Minimised, Request};
 use waypost_proto::envelope::{self, Addressing, Sealed};
 use waypost_proto::form::Form;
 use waypost_proto::header::Header;
-use waypost_proto::id::{CaseId, DeskAddress, Digest, MessageId};
+use waypost_proto::id::{AgencyId, CaseId, DeskAddress, MessageId};
 use waypost_proto::kind::Kind;
 use waypost_proto::limit;
 use waypost_proto::manifest::Versions;
 use waypost_proto::openpgp::SigningKey;
 use waypost_proto::party::Party;
 use waypost_proto::taxonomy::Taxonomy;
-use waypost_proto::vocabulary::{Handling, LegalBasis, Purpose};
+use waypost_proto::vocabulary::{Handling, LegalBasis, Purpose, Role};
 
-use crate::scheme;
+use crate::scheme::{self, INVENTED_STATE};
 
 /// Values of [`Letter::referral`] that nobody but the two desks may see.
 pub const VALUES: &[&str] = &[
@@ -124,6 +124,18 @@ impl Letter {
         })
     }
 
+    /// A request to the liaison office of another State, about an invented child.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn request_abroad() -> Result<Self> {
+        Ok(Self {
+            kind: Kind::LiaisonRequest,
+            form: include_str!("../../fixtures/liaison/locate-child.json").to_owned(),
+            ..Self::referral()?
+        })
+    }
+
     /// The acknowledgement of a referral.
     ///
     /// # Errors
@@ -173,17 +185,34 @@ pub struct Ends {
     pub to: DeskAddress,
 }
 
-/// The built-in rules, which every node of the tests uses.
+/// The built-in rules, which every node of the tests uses, except those abroad.
 ///
 /// # Errors
 /// None in a build that passed its tests.
 pub fn rules() -> Result<Arc<Rules>> {
     static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
-    if let Some(rules) = RULES.get() {
+    compiled(&RULES, Bundle::builtin)
+}
+
+/// The rules of an agency's State.
+fn rules_of(agency: &AgencyId) -> Result<Arc<Rules>> {
+    static ABROAD: OnceLock<Arc<Rules>> = OnceLock::new();
+    if agency.country().as_str() == INVENTED_STATE {
+        compiled(&ABROAD, Bundle::of_invented_state)
+    } else {
+        rules()
+    }
+}
+
+fn compiled(
+    once: &OnceLock<Arc<Rules>>,
+    bundle: impl FnOnce() -> Result<Bundle, BundleError>,
+) -> Result<Arc<Rules>> {
+    if let Some(rules) = once.get() {
         return Ok(Arc::clone(rules));
     }
-    let rules = Arc::new(Rules::compile(&Bundle::builtin()?)?);
-    Ok(Arc::clone(RULES.get_or_init(|| rules)))
+    let rules = Arc::new(Rules::compile(&bundle()?)?);
+    Ok(Arc::clone(once.get_or_init(|| rules)))
 }
 
 impl Ends {
@@ -193,8 +222,8 @@ impl Ends {
     /// When a roster does not hold its desk.
     pub fn judge(&self) -> Result<Judge> {
         Ok(Judge {
-            sender_rules: rules()?,
-            recipient_rules: rules()?,
+            sender_rules: rules_of(&self.from.agency)?,
+            recipient_rules: rules_of(&self.to.agency)?,
             recipient: RecipientDesk::of(&self.recipient, &self.to.desk, &self.from.agency)?,
             sender: SenderFacts::of(&self.sender, &self.from.desk)?,
         })
@@ -205,31 +234,39 @@ impl Ends {
     /// # Errors
     /// When the form is refused.
     pub fn minimise(&self, letter: &Letter) -> Result<Minimised> {
+        let judge = self.judge()?;
+        // What is written to child protection, or by it, is for child protection.
+        let purpose = match (judge.sender.role, judge.recipient.role) {
+            (Role::Cpa, _) | (_, Role::Cpa) => Purpose::Child,
+            (Role::Liai, _) => Purpose::Trace,
+            _ => Purpose::Ident,
+        };
+        let mut legal_bases =
+            BTreeSet::from([LegalBasis::Lb6e, LegalBasis::Lb9g, LegalBasis::Lb10]);
+        let abroad = self.from.agency.country() != self.to.agency.country();
+        // The danger test was made (Hague 1996 Art 37).
+        legal_bases.extend(abroad.then_some(LegalBasis::LbH96p37));
         let request = Request {
-            purpose: match letter.kind {
-                Kind::ReferralChild => Purpose::Child,
-                _ => Purpose::Ident,
-            },
-            legal_bases: BTreeSet::from([LegalBasis::Lb6e, LegalBasis::Lb9g, LegalBasis::Lb10]),
+            purpose,
+            legal_bases,
             handling: Handling::H0,
             retention_days: 365,
-            transfer_basis: None,
+            transfer_basis: abroad.then_some(LegalBasis::LbT46),
             override_ground: None,
             represented: false,
             no_origin_conflict: true,
             no_implicated_party: true,
             profile: "GB-EAW-NRM".to_owned(),
         };
-        let bundle: Digest = rules()?.digest();
         let versions = Versions {
-            sender_bundle: bundle,
-            recipient_bundle: bundle,
+            sender_bundle: judge.sender_rules.digest(),
+            recipient_bundle: judge.recipient_rules.digest(),
             catalogue: Catalogue::current()?.digest(),
             taxonomy: Taxonomy::current()?.digest(),
         };
         let form = Form::from_json(letter.kind, &letter.form)?;
         let draft = Draft::new(form, request)?;
-        Ok(draft.minimise(&self.judge()?, versions)?.minimised)
+        Ok(draft.minimise(&judge, versions)?.minimised)
     }
 
     /// Minimises and seals the letter, signed by `officer`.

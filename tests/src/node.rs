@@ -18,6 +18,7 @@ use waypost_proto::tls::Identity;
 use waypost_proto::wire;
 
 use crate::link::Link;
+use crate::scheme::INVENTED_STATE;
 use crate::wait;
 
 /// The node.
@@ -113,6 +114,16 @@ pub struct Trusted {
     pub file: PathBuf,
 }
 
+/// An agency of the invented State decides by that State's policies.
+fn bundle(agency: &AgencyId) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/bundles/xx");
+    if agency.country().as_str() == INVENTED_STATE {
+        format!("bundle = \"{folder}\"")
+    } else {
+        String::new()
+    }
+}
+
 impl Trusted {
     fn section(&self) -> String {
         let Self {
@@ -165,10 +176,12 @@ impl Node {
             {directories}
             [[agency]]
             id = "{agency}"
+            {bundle}
             "#,
             listen[0],
             listen[1],
             id = node.id,
+            bundle = bundle(agency),
             peers = ports[0],
             desks = ports[1],
             directories = directories.iter().map(Trusted::section).collect::<String>(),

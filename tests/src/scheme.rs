@@ -64,7 +64,14 @@ pub const OTHER_AUTHORITY: Wanted = Wanted {
     role: Role::NrmCa,
 };
 
-/// The liaison office of another State, under an operator of its own.
+/// A State with an operator and policies of its own.
+pub const INVENTED_STATE: &str = "xx";
+/// A liaison office.
+pub const LIAISON: Wanted = Wanted {
+    id: "gb.example.liaison",
+    role: Role::Liai,
+};
+/// The liaison office of the invented State.
 pub const FOREIGN_LIAISON: Wanted = Wanted {
     id: "xx.example.liaison",
     role: Role::Liai,
@@ -240,15 +247,10 @@ impl Scheme {
     /// When one would not verify.
     pub fn publish(&self, version: u64) -> Result<()> {
         let at = now();
-        for country in self.states.keys() {
-            let bytes = self.signed(
-                country,
-                country,
-                version,
-                at,
-                limit::DIRECTORY_VALID_SECONDS,
-            )?;
-            self.put(country, &bytes)?;
+        let until = at.plus(limit::DIRECTORY_VALID_SECONDS);
+        for (country, state) in &self.states {
+            let signed = self.signed_directory(country, version, at, until, &state.operator)?;
+            fs::write(&state.file, signed)?;
         }
         Ok(())
     }
@@ -284,6 +286,7 @@ impl Scheme {
     /// When it would not verify.
     pub fn signed_directory(
         &self,
+        country: &Country,
         version: u64,
         at: Timestamp,
         valid_until: Timestamp,

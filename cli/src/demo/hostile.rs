@@ -1,11 +1,12 @@
-//! Attacks on the authority's node, with the real keys of registered nodes.
+//! Attacks on a node, with the real keys of registered nodes.
 
 use tonic::transport::Channel;
 use waypost_proto::id::NodeId;
 use waypost_proto::tls::Identity;
 use waypost_proto::wire::{self, offer_answer};
 
-use super::stage::{Player, Stage};
+use super::cast::Player;
+use super::stage::Stage;
 use crate::connection;
 use crate::context::Context;
 use crate::home::Home;
@@ -13,13 +14,14 @@ use crate::online::session::Session;
 use crate::output::Failure;
 use crate::rpc::peer_client::PeerClient;
 
-/// The referral's exact bytes, as the sender's own node gives them to its officer.
+/// A message's exact bytes, as the sender's own node gives them to its officer.
 pub(super) async fn captured(
     stage: &Stage,
+    sender: &Player,
     message: &str,
     context: &Context,
 ) -> Result<wire::Envelope, Failure> {
-    let officer = officer(stage, &stage.ngo, context)?;
+    let officer = officer(stage, sender, context)?;
     let mut session = Session::open(&officer).await?;
     let message_id =
         hex::decode(message).map_err(|e| Failure::error("a message id").caused_by(&e))?;
@@ -41,15 +43,16 @@ fn officer(stage: &Stage, player: &Player, context: &Context) -> Result<Context,
         .with_passphrase_file(stage.passphrase_file()))
 }
 
-/// Offers `envelope` to the authority's node with the TLS key of `attacker`, and gives the answer: the
+/// Offers `envelope` to the node of `target` with the TLS key of `attacker`, and gives the answer: the
 /// receipt's index, or the reason of the refusal.
 pub(super) async fn offer(
     stage: &Stage,
     attacker: &Player,
+    target: &Player,
     envelope: wire::Envelope,
     context: &Context,
 ) -> Result<Result<u64, String>, Failure> {
-    let mut peer = connect(stage, attacker, context).await?;
+    let mut peer = connect(stage, attacker, target, context).await?;
     let offer = wire::Offer {
         envelope: Some(envelope),
         evidence: Some(wire::Evidence::default()),
@@ -73,18 +76,20 @@ pub(super) async fn offer(
     }
 }
 
-/// Connects to the authority's node as the node of `attacker`.
+/// Connects to the node of `target` as the node of `attacker`.
 async fn connect(
     stage: &Stage,
     attacker: &Player,
+    target: &Player,
     context: &Context,
 ) -> Result<PeerClient<Channel>, Failure> {
     let failed =
         |e: &dyn std::error::Error| Failure::error("a node's TLS key cannot be used").caused_by(e);
     let read = |name: &str| std::fs::read(attacker.data().join(name)).map_err(|e| failed(&e));
     let identity = Identity::new(&read("tls.crt")?, &read("tls.key")?).map_err(|e| failed(&e))?;
-    let directory = officer(stage, &stage.authority, context)?.directory()?;
-    let node: NodeId = format!("{}-node", stage.authority.id)
+    let directory = officer(stage, target, context)?.directory()?;
+    let node: NodeId = target
+        .node_id()
         .parse()
         .map_err(|e| Failure::error("a demo id").caused_by(&e))?;
     let node = directory

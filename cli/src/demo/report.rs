@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::claims::Claim;
-use super::story::Story;
+use super::story::{Part, Sent, Story, Withheld};
 use crate::output::{Page, Report, Status};
 
 /// Fields of one reason that are named; further ones are counted.
-const NAMED_FIELDS: usize = 6;
+const NAMED_FIELDS: usize = 4;
 
 /// What was shown.
 #[derive(Debug, Serialize)]
@@ -21,18 +21,22 @@ impl Report for Demo {
     const COMMAND: &'static str = "demo";
 
     fn page(&self, page: &mut Page) {
-        let story = &self.story;
-        page.heading("A referral travels");
-        page.field("from", &story.from);
-        page.field("to", &story.to);
-        page.line(
-            "The NGO has a submission of the United Kingdom's NRM form about an invented woman.",
-        );
         page.line(
             "Before anything is sealed, the sharing policies of both agencies decide on each part.",
         );
-        withheld(story, page);
-        travelled(story, page);
+        for (number, part) in (1..).zip(&self.story.parts) {
+            page.heading(&format!("{number}. {}", part.title));
+            shown(part, page);
+        }
+        if let Some(last) = self.story.parts.last() {
+            page.heading(&format!(
+                "What happened, as the log of {} proves it",
+                last.from
+            ));
+            for step in &last.timeline {
+                page.item(step);
+            }
+        }
         page.heading("What you need not believe");
         for claim in &self.claims {
             let line = format!("{}: {}", claim.claim, claim.tried);
@@ -42,16 +46,11 @@ impl Report for Demo {
                 page.bad(&format!("  FAILED  {line}"));
             }
         }
-        match &self.kept {
-            Some(folder) => page.next_steps(&[
-                format!("look around in `{folder}`; proto/spec tells the formats"),
-                "prove the policies: waypost policy prove".to_owned(),
-            ]),
-            None => page.next_steps(&[
-                "keep everything to look at: waypost demo --keep DIR".to_owned(),
-                "prove the policies: waypost policy prove".to_owned(),
-            ]),
-        }
+        let look = match &self.kept {
+            Some(folder) => format!("look around in `{folder}`; proto/spec tells the formats"),
+            None => "keep everything to look at: waypost demo --keep DIR".to_owned(),
+        };
+        page.next_steps(&[look, "prove the policies: waypost policy prove".to_owned()]);
     }
 
     fn status(&self) -> Status {
@@ -63,53 +62,67 @@ impl Report for Demo {
     }
 }
 
-fn withheld(story: &Story, page: &mut Page) {
-    let referral = &story.referral;
-    page.heading(&format!(
-        "{} fields go; these stay with the NGO",
-        referral.shared_fields
-    ));
-    for group in &referral.withheld {
+fn shown(part: &Part, page: &mut Page) {
+    page.line(part.told);
+    page.field("from", &format_args!("{}/{}", part.from, part.from_desk));
+    page.field("to", &format_args!("{}/{}", part.to, part.desk));
+    let hurry = if part.sent.lane == "danger" {
+        ", in the danger lane: before everything that waits"
+    } else {
+        ""
+    };
+    page.field(
+        "goes",
+        &format_args!("{} fields{hurry}", part.sent.shared_fields),
+    );
+    stays(&part.sent, part.abroad, page);
+    page.field(
+        "sealed",
+        &format_args!(
+            "{} bytes, for two desks and nobody else",
+            part.sent.sealed_bytes
+        ),
+    );
+    page.field("receipt", &part.receipt);
+    for fetched in &part.fetched {
+        page.field("fetched", fetched);
+    }
+    page.field("acknowledged", &part.acknowledged);
+    page.field("answer", &part.answer_text);
+    stays(&part.answer, part.abroad, page);
+    page.field("the case", &part.case_stands);
+}
+
+fn stays(sent: &Sent, abroad: bool, page: &mut Page) {
+    for group in &sent.withheld {
         let named: Vec<&str> = group
             .fields
             .iter()
             .take(NAMED_FIELDS)
             .map(String::as_str)
             .collect();
-        let more = group.fields.len().saturating_sub(named.len());
-        let more = if more == 0 {
-            String::new()
-        } else {
-            format!("; and {more} more")
+        let more = match group.fields.len().saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
         };
-        page.item(&format!("{}{more}", named.join("; ")));
-        page.field("  why", &group.why);
-        if !group.source.is_empty() {
-            page.field("  source", &group.source);
-        }
+        page.field("stays", &format_args!("{}{more}", named.join("; ")));
+        page.field("  because", &because(group, abroad));
     }
 }
 
-fn travelled(story: &Story, page: &mut Page) {
-    let referral = &story.referral;
-    page.heading("On its way");
-    page.field(
-        "sealed",
-        &format!(
-            "{} bytes, to two desks and nobody else (ML-KEM-768+X25519, signed with ML-DSA-65+Ed25519)",
-            referral.sealed_bytes
-        ),
-    );
-    page.field("sender's log", &format!("entry {}", referral.log_index));
-    page.field("receipt", &story.receipt);
-    for fetched in &story.fetched {
-        page.field("fetched", fetched);
+/// By which rule of whose bundle.
+fn because(group: &Withheld, abroad: bool) -> String {
+    let whose = match (group.whose.as_str(), abroad) {
+        ("sender", _) => " of the sender's State",
+        ("recipient", _) => " of the recipient's State",
+        ("both", true) => " of either State",
+        _ => "",
+    };
+    if group.rule.is_empty() {
+        return match group.whose.as_str() {
+            "" => group.why.clone(),
+            _ => format!("no rule{whose} allows it for this purpose, role and recipient"),
+        };
     }
-    page.field("acknowledged by", &story.acknowledged);
-    page.field("answer", &story.reply_text);
-    page.field("the case stands", &story.case_stands);
-    page.heading("What happened, as the NGO's own log proves it");
-    for step in &story.timeline {
-        page.item(step);
-    }
+    format!("rule `{}`{whose} ({})", group.rule, group.source)
 }

@@ -59,11 +59,10 @@ fn holds(content: &[u8], value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::stage::SUBMISSION;
 
     #[test]
     fn the_invented_submission_has_canaries_enough() {
-        let canaries = canaries(SUBMISSION);
+        let canaries = canaries(include_str!("../../../fixtures/uk-nrm/child.json"));
         assert!(canaries.len() >= 12, "{}", canaries.len());
         let distinct: std::collections::BTreeSet<_> = canaries.iter().collect();
         assert_eq!(distinct.len(), canaries.len());

@@ -1,4 +1,4 @@
-//! The stage: folders, keys, a directory, and two running nodes.
+//! The stage: folders, keys, two directories, and four running nodes.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -8,68 +8,23 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use waypost_proto::id::AgencyId;
+use waypost_policies::Bundle;
 use zeroize::Zeroizing;
 
-use super::story::Story;
+use super::cast::{ABROAD, Cast, HERE, Player, State};
+use super::search::canaries;
+use super::story::{Part, Story};
 use crate::output::{self, Failure};
 
-/// The invented submission that is referred.
-pub(super) const SUBMISSION: &str = include_str!("../../../fixtures/uk-nrm/adult.json");
 /// How long a node may take to be ready, or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// One agency of the demonstration.
-pub(super) struct Player {
-    pub(super) id: AgencyId,
-    pub(super) name: &'static str,
-    pub(super) folder: PathBuf,
-    role: &'static str,
-    process: Option<Child>,
-}
-
-impl Player {
-    fn new(
-        folder: &Path,
-        id: &str,
-        name: &'static str,
-        role: &'static str,
-    ) -> Result<Self, Failure> {
-        let id: AgencyId = id
-            .parse()
-            .map_err(|e| Failure::error("a demo id").caused_by(&e))?;
-        Ok(Self {
-            folder: folder.join(id.as_str()),
-            id,
-            name,
-            role,
-            process: None,
-        })
-    }
-
-    /// The officer's home.
-    pub(super) fn desk(&self) -> PathBuf {
-        self.folder.join("desk")
-    }
-
-    /// The node's home: its configuration, and its data folder.
-    pub(super) fn node(&self) -> PathBuf {
-        self.folder.join("node")
-    }
-
-    /// The node's data folder.
-    pub(super) fn data(&self) -> PathBuf {
-        self.node().join("data")
-    }
-}
 
 /// The whole stage.
 pub(super) struct Stage {
     pub(super) folder: PathBuf,
-    /// The first responder.
-    pub(super) ngo: Player,
-    /// The authority that runs the National Referral Mechanism.
-    pub(super) authority: Player,
+    pub(super) cast: Cast,
+    /// Fingerprint of the operator of the agencies' own State.
+    pub(super) pin: String,
     programs: Programs,
 }
 
@@ -92,45 +47,53 @@ fn programs() -> Result<Programs, Failure> {
 }
 
 impl Stage {
-    /// Makes keys and folders, signs the directory, starts the nodes.
+    /// Makes keys and folders, signs the directories, starts the nodes.
     pub(super) async fn set(folder: &Path) -> Result<Self, Failure> {
         let programs = programs()?;
         let folder = std::path::absolute(folder)
             .map_err(|e| Failure::error("the demo's folder").caused_by(&e))?;
-        let ngo = Player::new(
-            &folder,
-            "gb.example-outreach",
-            "Example Outreach (NGO)",
-            "NGO",
-        )?;
-        let authority = Player::new(&folder, "gb.example-nrm", "Example NRM Authority", "NRMCA")?;
         let mut stage = Self {
+            cast: Cast::new(&folder, free_ports()?)?,
+            pin: String::new(),
             folder,
-            ngo,
-            authority,
             programs,
         };
         write_secret(&stage.passphrase_file(), passphrase()?.as_bytes())?;
-        output::note("Making the scheme operator's key and two agencies, post-quantum ..");
-        let made = stage
-            .waypost(&stage.operator(), &["directory", "new", "--country", "gb"])
+        output::note("Making two States with an operator each, and four agencies, post-quantum ..");
+        stage.pin = stage.operator(HERE).await?;
+        let abroad = stage.operator(ABROAD).await?;
+        let pins = [(HERE, stage.pin.as_str()), (ABROAD, abroad.as_str())];
+        stage
+            .each(async |player| stage.found(player, &pins).await)
             .await?;
-        let operator = text(&made, "fingerprint")?;
-        for player in [&stage.ngo, &stage.authority] {
-            stage.found(player, &operator).await?;
+        output::note("Signing the two directories ..");
+        tokio::try_join!(stage.sign(HERE), stage.sign(ABROAD))?;
+        stage
+            .each(async |player| stage.install(player, &pins).await)
+            .await?;
+        output::note("Starting four nodes ..");
+        let started = stage.each(async |player| stage.start(player).await).await?;
+        for (player, process) in stage.cast.all_mut().into_iter().zip(started) {
+            player.process = Some(process);
         }
-        output::note("Signing the directory ..");
-        stage.directory(&operator).await?;
-        output::note("Starting two nodes ..");
-        let ngo = stage.start(&stage.ngo).await?;
-        stage.ngo.process = Some(ngo);
-        let authority = stage.start(&stage.authority).await?;
-        stage.authority.process = Some(authority);
         Ok(stage)
     }
 
-    fn operator(&self) -> PathBuf {
-        self.folder.join("operator")
+    /// Does the same for every agency, at once.
+    pub(super) async fn each<T>(
+        &self,
+        act: impl AsyncFn(&Player) -> Result<T, Failure>,
+    ) -> Result<[T; 4], Failure> {
+        let [one, two, three, four] = self.cast.all();
+        let done = tokio::try_join!(act(one), act(two), act(three), act(four))?;
+        Ok(done.into())
+    }
+
+    /// The key of a State's operator; gives its fingerprint, which others pin.
+    async fn operator(&self, state: State) -> Result<String, Failure> {
+        let home = state.operator(&self.folder);
+        let new = ["directory", "new", "--country", state.country];
+        text(&self.waypost(&home, &new).await?, "fingerprint")
     }
 
     /// Where the passphrase of every key of the demonstration is.
@@ -185,95 +148,106 @@ impl Stage {
         )
     }
 
-    /// One agency: keys, roster, node configuration, TLS key and log key.
-    async fn found(&self, player: &Player, operator: &str) -> Result<(), Failure> {
-        let [peers, desks] = free_ports()?;
-        let (peers, desks) = (format!("127.0.0.1:{peers}"), format!("127.0.0.1:{desks}"));
-        let node = format!("{}-node", player.id);
-        let desk = player.desk();
-        let arguments = [
-            "agency",
-            "init",
-            player.id.as_str(),
-            "--name",
-            player.name,
-            "--role",
-            player.role,
-            "--jurisdiction",
-            "GB-EAW",
-            "--endpoint",
-            &peers,
-            "--desk-endpoint",
-            &desks,
-            "--node",
-            &node,
-            "--operator",
-            operator,
-            "--attest",
-            "confidentiality-policy,escalation-contact,policy-document,statutory",
-            "--desk-attest",
-            "child-specialist,vetted",
-        ];
-        self.waypost(&desk, &arguments).await?;
-        let failed = |e: std::io::Error| Failure::error("the node's folder").caused_by(&e);
-        std::fs::create_dir_all(player.node()).map_err(failed)?;
-        let config = std::fs::read_to_string(desk.join("node.toml")).map_err(failed)?;
-        let config = config.replace("data = \"node\"", "data = \"data\"");
-        std::fs::write(player.node().join("node.toml"), config).map_err(failed)?;
-        std::fs::remove_file(desk.join("node.toml")).map_err(failed)?;
+    /// One agency: keys, roster, desks, node configuration, TLS key and log key.
+    async fn found(&self, player: &Player, pins: &[(State, &str)]) -> Result<(), Failure> {
+        let [peers, desks] = player.ports.map(|port| format!("127.0.0.1:{port}"));
+        let home = player.desk();
+        for (index, (desk, role)) in player.desks.iter().enumerate() {
+            let attested = "child-specialist,vetted";
+            let add = ["desk", "add", desk, "--role", role, "--attest", attested];
+            let (node, operator) = (player.node_id(), pin(pins, player.state)?);
+            let init = [
+                ["agency", "init"].as_slice(),
+                &[player.id.as_str(), "--name", player.name],
+                &["--role", role, "--desk", desk, "--desk-attest", attested],
+                &["--jurisdiction", player.state.jurisdiction],
+                &["--endpoint", &peers, "--desk-endpoint", &desks],
+                &["--node", &node, "--operator", operator, "--attest"],
+                &["confidentiality-policy,escalation-contact,policy-document,statutory"],
+            ];
+            let command = if index == 0 {
+                init.concat()
+            } else {
+                add.to_vec()
+            };
+            self.waypost(&home, &command).await?;
+        }
+        self.configure(player, pins)?;
         self.waypost_node(player, &["init"]).await?;
-        let registration = desk.join("public/registration.pb");
-        let registration = registration.to_string_lossy();
-        let added = [
-            "agency",
-            "add",
-            player.id.as_str(),
-            "--registration",
-            &registration,
-        ];
+        let registration = shown(&home.join("public/registration.pb"));
+        let id = player.id.as_str();
+        let added = ["agency", "add", id, "--registration", &registration];
         self.waypost_node(player, &added).await
     }
 
-    /// The operator adds both agencies and nodes, signs, and everybody installs.
-    async fn directory(&self, operator: &str) -> Result<(), Failure> {
-        let home = self.operator();
-        for player in [&self.ngo, &self.authority] {
-            let record = player.data().join("node-record.pb");
-            let registration = player.desk().join("public/registration.pb");
-            let log_key = player
-                .data()
-                .join("agencies")
-                .join(player.id.as_str())
-                .join("log.vkey");
-            let (record, registration) = (record.to_string_lossy(), registration.to_string_lossy());
-            let log_key = log_key.to_string_lossy();
+    /// The node's configuration: the proposed one, with the directories of other States and, abroad, the
+    /// bundle of that State.
+    fn configure(&self, player: &Player, pins: &[(State, &str)]) -> Result<(), Failure> {
+        let failed = |e: std::io::Error| Failure::error("the node's folder").caused_by(&e);
+        let (proposed, node) = (player.desk().join("node.toml"), player.node());
+        std::fs::create_dir_all(&node).map_err(failed)?;
+        let mut config = std::fs::read_to_string(&proposed).map_err(failed)?;
+        std::fs::remove_file(&proposed).map_err(failed)?;
+        config = config.replace("data = \"node\"", "data = \"data\"");
+        if player.state == ABROAD {
+            // It stands in the section of the agency, which is the last.
+            config.push_str("bundle = \"bundle\"\n");
+            for folder in [player.desk(), node.clone()] {
+                write_bundle(&folder.join("bundle"))?;
+            }
+        }
+        for state in player.abroad {
+            let (country, pin) = (state.country, pin(pins, *state)?);
+            config.push_str(&format!(
+                "\n[[directory]]\ncountry = \"{country}\"\noperator = \"{pin}\"\nfile = \"directory-{country}.pb\"\n"
+            ));
+        }
+        std::fs::write(node.join("node.toml"), config).map_err(failed)
+    }
+
+    /// A State's operator adds its agencies and their nodes, and signs.
+    async fn sign(&self, state: State) -> Result<(), Failure> {
+        let home = state.operator(&self.folder);
+        for player in self.cast.of(state) {
+            let record = shown(&player.data().join("node-record.pb"));
             self.waypost(&home, &["directory", "add", "--node", &record])
                 .await?;
-            let add = [
-                "directory",
-                "add",
-                "--registration",
-                &registration,
-                "--log-key",
-                &log_key,
-            ];
-            self.waypost(&home, &add).await?;
+            let registration = shown(&player.desk().join("public/registration.pb"));
+            let keys = player.data().join("agencies").join(player.id.as_str());
+            let log_key = shown(&keys.join("log.vkey"));
+            let add = ["directory", "add", "--registration", &registration];
+            self.waypost(&home, &[&add, ["--log-key", &log_key].as_slice()].concat())
+                .await?;
         }
-        self.waypost(&home, &["directory", "sign"]).await?;
-        let signed = home.join("operator/directory.pb");
-        for player in [&self.ngo, &self.authority] {
+        self.waypost(&home, &["directory", "sign"])
+            .await
+            .map(|_| ())
+    }
+
+    /// Installs the directories of a player's own State and of those that it writes to, at desk and node.
+    async fn install(&self, player: &Player, pins: &[(State, &str)]) -> Result<(), Failure> {
+        let own = std::iter::once((player.state, "directory.pb".to_owned()));
+        let others = player.abroad.iter();
+        let others = others.map(|state| (*state, format!("directory-{}.pb", state.country)));
+        for (state, name) in own.chain(others) {
+            let signed = self.signed(state);
             let install = [
                 "directory",
                 "install",
-                &signed.to_string_lossy(),
+                &shown(&signed),
                 "--pin",
-                operator,
+                pin(pins, state)?,
             ];
             self.waypost(&player.desk(), &install).await?;
-            std::fs::copy(&signed, player.node().join("directory.pb"))
+            std::fs::copy(&signed, player.node().join(name))
                 .map_err(|e| Failure::error("the directory cannot be copied").caused_by(&e))?;
         }
         Ok(())
+    }
+
+    /// The directory file that a State's operator has signed.
+    pub(super) fn signed(&self, state: State) -> PathBuf {
+        state.operator(&self.folder).join("operator/directory.pb")
     }
 
     async fn start(&self, player: &Player) -> Result<Child, Failure> {
@@ -306,7 +280,7 @@ impl Stage {
 
     /// Stops the nodes in good order.
     pub(super) async fn strike(mut self) {
-        for player in [&mut self.ngo, &mut self.authority] {
+        for player in self.cast.all_mut() {
             let Some(mut child) = player.process.take() else {
                 continue;
             };
@@ -325,41 +299,74 @@ impl Stage {
         }
     }
 
-    /// For `--keep`: a body with the key that opens it and its sender's certificate, for other tools.
+    /// For `--keep`: of each agency a body with the key that opens it and its sender's certificate, for
+    /// other tools.
     pub(super) async fn export(&self, story: &Story) -> Result<(), Failure> {
-        let canaries = super::search::canaries(SUBMISSION).join("\n") + "\n";
-        std::fs::write(self.folder.join("canaries.txt"), canaries)
+        let values: Vec<String> = story.parts.iter().flat_map(|p| canaries(p.form)).collect();
+        std::fs::write(self.folder.join("canaries.txt"), values.join("\n") + "\n")
             .map_err(|e| Failure::error("the list of canaries").caused_by(&e))?;
-        for (player, message) in [
-            (&self.authority, &story.referral.message),
-            (&self.ngo, &story.reply),
-        ] {
-            let folder = player.folder.join("exported");
-            std::fs::create_dir_all(&folder)
-                .map_err(|e| Failure::error("the folder of exports").caused_by(&e))?;
-            let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-            let (body, sender, key) = (path("body.pgp"), path("sender.pgp"), path("desk-key.pgp"));
-            let export = [
-                "message",
-                "export",
-                message,
-                "--out",
-                &body,
-                "--sender-cert",
-                &sender,
-            ];
-            self.waypost(&player.desk(), &export).await?;
-            let export = [
-                "desk",
-                "export-key",
-                "--out",
-                &key,
-                "--yes-export-secret-key",
-            ];
-            self.waypost(&player.desk(), &export).await?;
+        let mut exported = Vec::new();
+        for Part { sent, to, desk, .. } in &story.parts {
+            exported.push((to, desk, &sent.message));
+        }
+        if let Some(Part {
+            from,
+            from_desk,
+            answer,
+            ..
+        }) = story.parts.first()
+        {
+            exported.push((from, from_desk, &answer.message));
+        }
+        for (id, desk, message) in exported {
+            let Some(player) = self.cast.named(id) else {
+                continue;
+            };
+            self.export_one(player, desk, message).await?;
         }
         Ok(())
     }
+
+    async fn export_one(&self, player: &Player, desk: &str, message: &str) -> Result<(), Failure> {
+        let folder = player.folder.join("exported");
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| Failure::error("the folder of exports").caused_by(&e))?;
+        let path = |name: &str| shown(&folder.join(name));
+        let (body, sender, key) = (path("body.pgp"), path("sender.pgp"), path("desk-key.pgp"));
+        let export = ["message", "export", message, "--out", &body];
+        let export = [&export, ["--sender-cert", &sender].as_slice()].concat();
+        self.waypost(&player.desk(), &export).await?;
+        let export = ["desk", "export-key", "--desk", desk, "--out", &key];
+        let export = [&export, ["--yes-export-secret-key"].as_slice()].concat();
+        self.waypost(&player.desk(), &export).await.map(|_| ())
+    }
+}
+
+/// A path as an argument. The demo's folders have plain names.
+pub(super) fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn pin<'p>(pins: &[(State, &'p str)], of: State) -> Result<&'p str, Failure> {
+    let mut pins = pins.iter();
+    let found = pins.find(|(state, _)| *state == of);
+    found
+        .map(|(_, pin)| *pin)
+        .ok_or_else(|| Failure::error("a State of the demo has no operator"))
+}
+
+/// The other State's policies, as files.
+fn write_bundle(folder: &Path) -> Result<(), Failure> {
+    let bundle = Bundle::of_invented_state()
+        .map_err(|e| Failure::error("the other State's bundle").caused_by(&e))?;
+    for (name, content) in bundle.files() {
+        let path = folder.join(name);
+        let parent = path.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::fs::write(&path, content))
+            .map_err(|e| Failure::error("a bundle cannot be written").caused_by(&e))?;
+    }
+    Ok(())
 }
 
 fn not_ready(player: &Player) -> Failure {
@@ -377,18 +384,19 @@ pub(super) fn text(value: &Value, key: &str) -> Result<String, Failure> {
         .ok_or_else(|| Failure::error(format!("a command did not tell `{key}`")))
 }
 
-/// Two ports that nobody listens on.
-fn free_ports() -> Result<[u16; 2], Failure> {
-    let free = || -> std::io::Result<(TcpListener, u16)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let port = listener.local_addr()?.port();
-        Ok((listener, port))
-    };
-    // Both are held until both are known, so that they differ.
-    let found = free().and_then(|first| Ok((first, free()?)));
-    let ((_first, one), (_second, two)) = found
-        .map_err(|e| Failure::error("no free port on the loopback interface").caused_by(&e))?;
-    Ok([one, two])
+/// Two ports for each agency that nobody listens on.
+fn free_ports() -> Result<[[u16; 2]; 4], Failure> {
+    let failed =
+        |e: std::io::Error| Failure::error("no free port on the loopback interface").caused_by(&e);
+    // All are held until all are known, so that they differ.
+    let mut held = Vec::new();
+    let mut ports = [[0; 2]; 4];
+    for port in ports.iter_mut().flatten() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        *port = listener.local_addr().map_err(failed)?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 fn passphrase() -> Result<Zeroizing<String>, Failure> {

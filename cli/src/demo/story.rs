@@ -1,12 +1,14 @@
-//! The story: a referral is sent, opened, acknowledged and answered.
+//! The story, in three parts: each is a message that is sent, opened, acknowledged and answered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use waypost_proto::id::AgencyId;
 
-use super::stage::{Player, SUBMISSION, Stage, text};
+use super::cast::Player;
+use super::stage::{Stage, shown, text};
 use crate::output::{self, Failure};
 
 /// How long a message may take on the loopback interface.
@@ -15,19 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What was withheld for one reason.
 #[derive(Debug, Serialize)]
 pub(super) struct Withheld {
-    /// The rule, or the reason without one.
-    pub(super) why: String,
+    /// Whose rules keep it: the `sender`'s, the `recipient`'s, those of `both`; empty: no rule's.
+    pub(super) whose: String,
+    /// The rule; empty without one.
+    pub(super) rule: String,
     /// Where the rule comes from; empty without one.
     pub(super) source: String,
+    /// The reason in words.
+    pub(super) why: String,
     /// Fields, by their labels.
     pub(super) fields: Vec<String>,
 }
 
-/// The referral as it was sent.
+/// A message as it was sent.
 #[derive(Debug, Serialize)]
-pub(super) struct Referral {
+pub(super) struct Sent {
     pub(super) message: String,
     pub(super) case: String,
+    pub(super) lane: String,
     pub(super) shared_fields: usize,
     pub(super) withheld: Vec<Withheld>,
     pub(super) not_carried: usize,
@@ -35,107 +42,183 @@ pub(super) struct Referral {
     pub(super) log_index: u64,
 }
 
-/// What happened.
+/// One part of the story.
 #[derive(Debug, Serialize)]
-pub(super) struct Story {
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) referral: Referral,
+pub(super) struct Part {
+    pub(super) title: &'static str,
+    pub(super) told: &'static str,
+    #[serde(serialize_with = "plain")]
+    pub(super) from: AgencyId,
+    pub(super) from_desk: &'static str,
+    #[serde(serialize_with = "plain")]
+    pub(super) to: AgencyId,
+    pub(super) desk: &'static str,
+    /// What the recipient's State decides by, if it is another bundle than the sender's.
+    pub(super) abroad: bool,
+    /// The form: it must be found nowhere.
+    #[serde(skip)]
+    pub(super) form: &'static str,
+    pub(super) sent: Sent,
     /// What the sender's client says of the recipient's entry, after verifying it.
     pub(super) receipt: String,
     /// Index of the recipient's `Received` entry.
     pub(super) received_index: u64,
-    /// Who fetched the referral, and when, from the recipient's log.
+    /// Who fetched it, and when, from the recipient's log.
     pub(super) fetched: Vec<String>,
     pub(super) acknowledged: String,
-    /// Message id of the reply.
-    pub(super) reply: String,
-    pub(super) reply_text: String,
+    pub(super) answer: Sent,
+    pub(super) answer_text: String,
     /// How the case stands, in words.
     pub(super) case_stands: String,
     pub(super) timeline: Vec<String>,
 }
 
+fn plain<S: serde::Serializer>(id: &AgencyId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
+/// What happened.
+#[derive(Debug, Serialize)]
+pub(super) struct Story {
+    pub(super) parts: Vec<Part>,
+}
+
+/// What a part needs to be played.
+struct Script<'s> {
+    title: &'static str,
+    told: &'static str,
+    from: (&'s Player, &'static str),
+    to: (&'s Player, &'static str),
+    form: &'static str,
+    /// Options of `refer`.
+    options: &'static [&'static str],
+    answer: Answer,
+}
+
+enum Answer {
+    Text(&'static str),
+    Form(&'static str),
+}
+
 /// Plays it.
 pub(super) async fn play(stage: &Stage) -> Result<Story, Failure> {
-    let (ngo, authority) = (&stage.ngo, &stage.authority);
-    let form = stage.folder.join("submission.json");
-    std::fs::write(&form, SUBMISSION)
-        .map_err(|e| Failure::error("the submission cannot be written").caused_by(&e))?;
-    output::note("The NGO refers ..");
-    let form = form.to_string_lossy();
-    let refer = [
-        "refer",
-        "--to",
-        authority.id.as_str(),
-        "--form",
-        &form,
-        "--as",
-        "uk-nrm",
-        "--purpose",
-        "P-IDENT",
-        "--basis",
-        "LB-6E,LB-9G,LB-10,LB-COE10",
-        "--yes",
+    let cast = &stage.cast;
+    let scripts = [
+        Script {
+            title: "A school escalates: a child in immediate danger",
+            told: "A pupil tells a teacher. The school's safeguarding lead writes to child protection.",
+            from: (&cast.school, "safeguarding"),
+            to: (&cast.children, "intake"),
+            form: include_str!("../../../fixtures/school/in-danger.json"),
+            options: &["--purpose", "P-CHILD", "--basis", "LB-6E,LB-9G,LB-S1-18"],
+            answer: Answer::Text("We are on the way and there in twenty minutes. Stay together."),
+        },
+        Script {
+            title: "Child protection refers to the National Referral Mechanism",
+            told: "A submission of the United Kingdom's NRM form, about an invented boy.",
+            from: (&cast.children, "intake"),
+            to: (&cast.authority, "intake"),
+            form: include_str!("../../../fixtures/uk-nrm/child.json"),
+            options: &[
+                "--as",
+                "uk-nrm",
+                "--purpose",
+                "P-IDENT",
+                "--basis",
+                "LB-6E,LB-9G,LB-10,LB-COE10",
+            ],
+            answer: Answer::Text(
+                "We have the referral in hand. A decision is expected within five working days.",
+            ),
+        },
+        Script {
+            title: "A request to another State, with an operator and policies of its own",
+            told: "A child was last seen abroad. The liaison desk asks its counterpart to look for her.",
+            from: (&cast.children, "liaison"),
+            to: (&cast.liaison, "liaison"),
+            form: include_str!("../../../fixtures/liaison/locate-child.json"),
+            options: &[
+                "--purpose",
+                "P-TRACE",
+                "--basis",
+                "LB-6E,LB-H96-31C,LB-H96-37",
+                "--transfer-basis",
+                "LB-T46",
+            ],
+            answer: Answer::Form(include_str!("../../../fixtures/liaison/reply-found.json")),
+        },
     ];
-    let referral = referral(&stage.waypost(&ngo.desk(), &refer).await?)?;
-    output::note("The authority opens, acknowledges and answers ..");
-    arrived(stage, authority, &referral.message).await?;
-    let opened = stage
-        .waypost(&authority.desk(), &["open", &referral.message])
-        .await?;
-    let received_index = number(&opened, "log_index")?;
-    let ack = stage
-        .waypost(&authority.desk(), &["ack", &referral.message])
-        .await?;
-    let ack = text(sent(&ack)?, "message")?;
-    let reply = reply(stage, &referral.message).await?;
-    output::note("The NGO reads the answer ..");
-    arrived(stage, ngo, &ack).await?;
-    arrived(stage, ngo, &reply).await?;
-    let ack = stage.waypost(&ngo.desk(), &["open", &ack]).await?;
-    let answer = stage.waypost(&ngo.desk(), &["open", &reply]).await?;
-    let own = stage
-        .waypost(&ngo.desk(), &["open", &referral.message])
-        .await?;
-    let case = stage
-        .waypost(&ngo.desk(), &["case", "show", &referral.case])
-        .await?;
-    Ok(Story {
-        from: format!("{} ({})", ngo.id, ngo.name),
-        to: format!("{} ({})", authority.id, authority.name),
+    let mut parts = Vec::new();
+    for script in &scripts {
+        output::note(&format!("{} ..", script.title));
+        parts.push(part(stage, script).await?);
+    }
+    Ok(Story { parts })
+}
+
+async fn part(stage: &Stage, script: &Script<'_>) -> Result<Part, Failure> {
+    let ((from, from_desk), (to, desk)) = (script.from, script.to);
+    let form = file(stage, "form.json", script.form)?;
+    let address = format!("{}/{desk}", to.id);
+    let refer = [
+        "refer", "--to", &address, "--form", &form, "--desk", from_desk, "--yes",
+    ];
+    let refer = [&refer, script.options].concat();
+    let sent = sent(&stage.waypost(&from.desk(), &refer).await?)?;
+    arrived(stage, to, &sent.message).await?;
+    let opened = stage.waypost(&to.desk(), &["open", &sent.message]).await?;
+    let ack = stage.waypost(&to.desk(), &["ack", &sent.message]).await?;
+    let ack = text(ack.get("sent").unwrap_or(&Value::Null), "message")?;
+    let answer = answer(stage, script, &sent.message).await?;
+    arrived(stage, from, &ack).await?;
+    arrived(stage, from, &answer.message).await?;
+    let home = from.desk();
+    let ack = stage.waypost(&home, &["open", &ack]).await?;
+    let read = stage.waypost(&home, &["open", &answer.message]).await?;
+    let own = stage.waypost(&home, &["open", &sent.message]).await?;
+    let case = stage.waypost(&home, &["case", "show", &sent.case]).await?;
+    let title = text(&ack, "officer_title")?;
+    Ok(Part {
+        title: script.title,
+        told: script.told,
+        from: from.id.clone(),
+        from_desk,
+        to: to.id.clone(),
+        desk,
+        abroad: from.state != to.state,
+        form: script.form,
         receipt: text(&own, "counterpart_log")?,
-        received_index,
-        fetched: fetches(stage, &referral.message).await?,
-        acknowledged: format!(
-            "{}, {}",
-            text(&ack, "officer_title")?,
-            text(&ack, "created")?
-        ),
-        reply,
-        reply_text: form_text(&answer).unwrap_or_default(),
+        received_index: number(&opened, "log_index")?,
+        fetched: fetches(stage, to, &sent.message).await?,
+        acknowledged: format!("{title}, {}", text(&ack, "created")?),
+        answer_text: told(&read),
+        answer,
         case_stands: text(&case, "words")?,
         timeline: timeline(&case),
-        referral,
+        sent,
     })
 }
 
-/// The authority answers; gives the reply's message id.
-async fn reply(stage: &Stage, message: &str) -> Result<String, Failure> {
-    let file = stage.folder.join("reply.txt");
-    let note = "We have the referral in hand. A decision is expected within five working days.";
-    std::fs::write(&file, note)
-        .map_err(|e| Failure::error("the reply cannot be written").caused_by(&e))?;
-    let file = file.to_string_lossy();
-    let reply = ["reply", message, "--text-file", &file];
-    let said = stage.waypost(&stage.authority.desk(), &reply).await?;
-    text(sent(&said)?, "message")
+fn file(stage: &Stage, name: &str, content: &str) -> Result<String, Failure> {
+    let path = stage.folder.join(name);
+    std::fs::write(&path, content)
+        .map_err(|e| Failure::error("a form cannot be written").caused_by(&e))?;
+    Ok(shown(&path))
 }
 
-fn sent(value: &Value) -> Result<&Value, Failure> {
-    value
-        .get("sent")
-        .ok_or_else(|| Failure::error("a command sent nothing"))
+async fn answer(stage: &Stage, script: &Script<'_>, message: &str) -> Result<Sent, Failure> {
+    let (option, content) = match script.answer {
+        Answer::Text(text) => ("--text-file", text),
+        Answer::Form(form) => ("--form", form),
+    };
+    let file = file(stage, "answer", content)?;
+    let reply = ["reply", message, option, &file];
+    let yes = ["--yes"];
+    let reply = match script.answer {
+        Answer::Text(_) => reply.to_vec(),
+        Answer::Form(_) => [reply.as_slice(), &yes].concat(),
+    };
+    sent(&stage.waypost(&script.to.0.desk(), &reply).await?)
 }
 
 fn number(value: &Value, key: &str) -> Result<u64, Failure> {
@@ -152,11 +235,14 @@ fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
         .map_or(&[], Vec::as_slice)
 }
 
-fn referral(said: &Value) -> Result<Referral, Failure> {
-    let sent = sent(said)?;
-    Ok(Referral {
+fn sent(said: &Value) -> Result<Sent, Failure> {
+    let sent = said
+        .get("sent")
+        .ok_or_else(|| Failure::error("a command sent nothing"))?;
+    Ok(Sent {
         message: text(sent, "message")?,
         case: text(sent, "case")?,
+        lane: text(sent, "lane")?,
         shared_fields: list(said, "shared").len(),
         withheld: withheld(list(said, "withheld")),
         not_carried: list(said, "not_carried").len(),
@@ -167,23 +253,21 @@ fn referral(said: &Value) -> Result<Referral, Failure> {
 
 /// What was withheld, grouped by reason, the largest group last.
 fn withheld(fields: &[Value]) -> Vec<Withheld> {
-    let mut groups: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut groups: BTreeMap<[String; 4], Vec<String>> = BTreeMap::new();
     for field in fields {
         let told = |key| text(field, key).unwrap_or_default();
-        let why = match told("rule") {
-            rule if rule.is_empty() => told("why"),
-            rule => format!("rule `{rule}`"),
-        };
         groups
-            .entry((why, told("source")))
+            .entry(["whose", "rule", "source", "why"].map(told))
             .or_default()
             .push(told("label"));
     }
+    let groups = groups.into_iter();
     let mut groups: Vec<Withheld> = groups
-        .into_iter()
-        .map(|((why, source), fields)| Withheld {
-            why,
+        .map(|([whose, rule, source, why], fields)| Withheld {
+            whose,
+            rule,
             source,
+            why,
             fields,
         })
         .collect();
@@ -211,43 +295,32 @@ async fn arrived(stage: &Stage, player: &Player, message: &str) -> Result<(), Fa
 }
 
 /// Who fetched the message, from the recipient's log.
-async fn fetches(stage: &Stage, message: &str) -> Result<Vec<String>, Failure> {
-    let log = stage
-        .waypost(&stage.authority.desk(), &["log", "show"])
-        .await?;
+async fn fetches(stage: &Stage, by: &Player, message: &str) -> Result<Vec<String>, Failure> {
+    let log = stage.waypost(&by.desk(), &["log", "show"]).await?;
     let fetched = list(&log, "entries").iter().filter(|entry| {
         text(entry, "event").is_ok_and(|event| event == "fetched")
             && text(entry, "message").is_ok_and(|id| id == message)
     });
-    Ok(fetched
-        .map(|entry| {
-            let time = text(entry, "time").unwrap_or_default();
-            format!("{time}  {}", text(entry, "words").unwrap_or_default())
-        })
-        .collect())
+    Ok(fetched.map(line).collect())
 }
 
 fn timeline(case: &Value) -> Vec<String> {
-    list(case, "timeline")
-        .iter()
-        .map(|step| {
-            let time = text(step, "time").unwrap_or_default();
-            format!("{time}  {}", text(step, "words").unwrap_or_default())
-        })
-        .collect()
+    list(case, "timeline").iter().map(line).collect()
 }
 
-/// The note of a reply.
-fn form_text(opened: &Value) -> Option<String> {
-    let form = opened.get("form")?;
-    form.as_object()?
-        .values()
-        .filter_map(Value::as_object)
-        .find_map(|category| {
-            category
-                .get("note")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        })
-        .or_else(|| form.get("note").and_then(Value::as_str).map(str::to_owned))
+fn line(step: &Value) -> String {
+    let time = text(step, "time").unwrap_or_default();
+    format!("{time}  {}", text(step, "words").unwrap_or_default())
+}
+
+/// What an answer says: its note, or the result of a request.
+fn told(opened: &Value) -> String {
+    let texts = [
+        "/form/note",
+        "/form/result/result",
+        "/form/loc/current_area",
+    ];
+    let texts = texts.map(|at| opened.pointer(at).and_then(Value::as_str));
+    let texts: Vec<&str> = texts.into_iter().flatten().collect();
+    texts.join(": ")
 }

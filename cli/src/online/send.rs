@@ -42,6 +42,8 @@ pub(crate) struct Sent {
     pub(crate) to: String,
     /// Bytes of the sealed body.
     pub(crate) sealed_bytes: usize,
+    /// The lane that it is numbered in.
+    pub(crate) lane: &'static str,
     /// Index of its entry in the own log.
     pub(crate) log_index: u64,
     /// Log time of that entry.
@@ -63,6 +65,9 @@ impl Sent {
                 self.sealed_bytes
             ),
         );
+        if self.lane == Lane::Danger.code() {
+            page.field("lane", &"danger: it goes before everything that waits");
+        }
         page.field(
             "logged",
             &format_args!(
@@ -163,6 +168,7 @@ pub(crate) async fn seal_and_submit(
         case: case.to_string(),
         to,
         sealed_bytes,
+        lane: lane.code(),
         log_index: proved.index(),
         logged_at: iso(proved.entry().time),
         expires: iso(expires),

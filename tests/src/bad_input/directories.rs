@@ -3,7 +3,7 @@
 use std::fs;
 
 use prost::Message as _;
-use waypost_proto::id::Timestamp;
+use waypost_proto::id::{Country, Timestamp};
 use waypost_proto::openpgp::{KeyRole, SecretKey, Suite};
 use waypost_proto::wire;
 
@@ -15,6 +15,10 @@ use crate::wait;
 const DAY: u64 = 86_400;
 /// What a node says of a directory that it does not put in force.
 const STAYS: &str = "the directory in force stays";
+
+fn gb() -> Country {
+    "gb".parse().unwrap()
+}
 
 /// Gives a running node what `make` makes of the scheme, in the place of its directory's file.
 async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
@@ -106,7 +110,7 @@ async fn a_directory_signed_by_the_operator_of_another_country_is_not_put_in_for
         let other = SecretKey::generate(KeyRole::Operator, Suite::Classical, "fr", born).unwrap();
         let at = scheme::now();
         scheme
-            .signed_directory(3, at, at.plus(DAY), &other.signing_key().unwrap())
+            .signed_directory(&gb(), 3, at, at.plus(DAY), &other.signing_key().unwrap())
             .unwrap()
     };
     assert_stays(of_another, "DIR-02").await;
