@@ -97,7 +97,7 @@ pub async fn reload(node: &Arc<Node>, listed: &config::Directory) -> Result<u64,
     }
     if !fresh.head().is_fresh(now) {
         let path = listed.file.clone();
-        return Err(StartError::DirectoryExpired { path });
+        return Err(StartError::Expired { path });
     }
     let own = listed.country == node.id.country();
     let renewed = |agency: &Agency, party: &Party| {

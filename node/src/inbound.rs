@@ -312,16 +312,13 @@ impl Batch {
             if slice.is_empty() {
                 break;
             }
-            let (count, suite) = (slice.len(), suite.clone());
+            let count = slice.len();
             let check = move || -> Vec<(bool, Result<Checked, Stop>)> {
                 let each = slice.into_iter();
                 each.map(|check| match check {
                     Ok(check) => {
                         let suite = suite.clone();
-                        (
-                            true,
-                            suite.and_then(|suite| check.authenticated(suite, now)),
-                        )
+                        (true, check.authenticated(suite, now))
                     }
                     Err(stop) => (false, Err(stop)),
                 })

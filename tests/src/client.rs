@@ -57,7 +57,7 @@ impl Client {
             operators: scheme
                 .trusted()
                 .into_iter()
-                .map(|trusted| (trusted.country, trusted.operator))
+                .map(|t| (t.country, t.operator))
                 .collect(),
         }))?;
         let subkeys = agency.desk_key().certificate().encryption_keys();
@@ -73,7 +73,7 @@ impl Client {
             (HomeFile::DeskSealed(desk, *subkey), handed_over),
             (
                 HomeFile::Directory(agency.id.country()),
-                fs::read(scheme.file()?)?,
+                fs::read(scheme.file(&agency.id.country())?)?,
             ),
             (
                 HomeFile::AgencyCertificate,

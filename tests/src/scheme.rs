@@ -255,48 +255,12 @@ impl Scheme {
         Ok(())
     }
 
-    /// Puts a directory file where the nodes read that of `country`.
-    ///
-    /// # Errors
-    /// When there is no such State, or the file is not written.
-    pub fn put(&self, country: &Country, directory: &[u8]) -> Result<()> {
-        Ok(fs::write(&self.state(country)?.file, directory)?)
-    }
-
-    /// The directory of all agencies and nodes of a country, created at `at` and valid for `valid`
-    /// seconds, signed by the operator of `signer`.
-    ///
-    /// # Errors
-    /// When it would not verify.
-    pub fn signed(
-        &self,
-        country: &Country,
-        signer: &Country,
-        version: u64,
-        at: Timestamp,
-        valid: u64,
-    ) -> Result<Vec<u8>> {
-        let operator = &self.state(signer)?.operator;
-        self.signed_by(country, version, at, at.plus(valid), operator)
-    }
-
-    /// The directory of the first agency's country, signed by whoever it may be.
+    /// The directory of all agencies and nodes of a country as another operator, or at another time,
+    /// would sign it.
     ///
     /// # Errors
     /// When it would not verify.
     pub fn signed_directory(
-        &self,
-        country: &Country,
-        version: u64,
-        at: Timestamp,
-        valid_until: Timestamp,
-        operator: &SigningKey,
-    ) -> Result<Vec<u8>> {
-        let country = self.agency_at(0)?.id.country();
-        self.signed_by(&country, version, at, valid_until, operator)
-    }
-
-    fn signed_by(
         &self,
         country: &Country,
         version: u64,
@@ -343,13 +307,12 @@ impl Scheme {
         Ok(draft.sign(operator, at, valid_until)?)
     }
 
-    /// The scheme operator's key, of the first agency's country.
+    /// The key of a State's operator.
     ///
     /// # Errors
-    /// When there is no agency.
-    pub fn operator(&self) -> Result<&SigningKey> {
-        let country = self.agency_at(0)?.id.country();
-        Ok(&self.state(&country)?.operator)
+    /// When there is no such State.
+    pub fn operator(&self, country: &Country) -> Result<&SigningKey> {
+        Ok(&self.state(country)?.operator)
     }
 
     fn state(&self, country: &Country) -> Result<&State> {
@@ -434,13 +397,12 @@ impl Scheme {
         })
     }
 
-    /// The directory's file of the first agency's country, which every node reads.
+    /// The file of a country's directory, which every node reads.
     ///
     /// # Errors
-    /// When there is no agency.
-    pub fn file(&self) -> Result<&Path> {
-        let country = self.agency_at(0)?.id.country();
-        Ok(&self.state(&country)?.file)
+    /// When there is no such State.
+    pub fn file(&self, country: &Country) -> Result<&Path> {
+        Ok(&self.state(country)?.file)
     }
 
     /// One of the agencies, in the order wanted.

@@ -36,8 +36,8 @@ async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
     let mut officer = Officer::of(&scheme, ngo).await.unwrap();
     let before = Ledger::read(&scheme, ngo, &mut officer).await.unwrap();
 
-    let good = fs::read(scheme.file().unwrap()).unwrap();
-    fs::write(scheme.file().unwrap(), make(&scheme)).unwrap();
+    let good = fs::read(scheme.file(&gb()).unwrap()).unwrap();
+    fs::write(scheme.file(&gb()).unwrap(), make(&scheme)).unwrap();
     ngo.node.reload().await.unwrap();
     wait::until(
         STAYS,
@@ -47,7 +47,7 @@ async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
     .unwrap();
     assert_eq!(ngo.node.said(check).unwrap(), 1, "{check}");
     // The node serves by the good one, and its log holds nothing of the other.
-    fs::write(scheme.file().unwrap(), good).unwrap();
+    fs::write(scheme.file(&gb()).unwrap(), good).unwrap();
     let mut officer = Officer::of(&scheme, ngo).await.unwrap();
     officer.look_up(&ngo.id).await.unwrap();
     let after = Ledger::read(&scheme, ngo, &mut officer).await.unwrap();
@@ -59,7 +59,8 @@ async fn assert_stays(make: impl FnOnce(&Scheme) -> Vec<u8>, check: &str) {
 async fn a_directory_that_is_unsigned_is_not_put_in_force() {
     let unsigned = |scheme: &Scheme| {
         let at = scheme::now();
-        let signed = scheme.signed_directory(3, at, at.plus(DAY), scheme.operator().unwrap());
+        let signed =
+            scheme.signed_directory(&gb(), 3, at, at.plus(DAY), scheme.operator(&gb()).unwrap());
         let mut directory = wire::Directory::decode(signed.unwrap().as_slice()).unwrap();
         directory.head.as_mut().unwrap().signature.clear();
         directory.encode_to_vec()
@@ -73,7 +74,7 @@ async fn a_directory_that_is_older_is_not_put_in_force() {
     let older = |scheme: &Scheme| {
         let at = scheme::now();
         scheme
-            .signed_directory(1, at, at.plus(DAY), scheme.operator().unwrap())
+            .signed_directory(&gb(), 1, at, at.plus(DAY), scheme.operator(&gb()).unwrap())
             .unwrap()
     };
     assert_stays(older, "DIR-07").await;
@@ -84,7 +85,7 @@ async fn a_directory_that_is_expired_is_not_put_in_force() {
     let expired = |scheme: &Scheme| {
         let at = Timestamp(scheme::now().0 - 2 * DAY);
         scheme
-            .signed_directory(3, at, at.plus(DAY), scheme.operator().unwrap())
+            .signed_directory(&gb(), 3, at, at.plus(DAY), scheme.operator(&gb()).unwrap())
             .unwrap()
     };
     assert_stays(expired, "has expired").await;
@@ -96,7 +97,7 @@ async fn a_directory_from_a_clock_a_day_ahead_is_not_put_in_force() {
     let ahead = |scheme: &Scheme| {
         let at = scheme::now().plus(DAY);
         scheme
-            .signed_directory(3, at, at.plus(DAY), scheme.operator().unwrap())
+            .signed_directory(&gb(), 3, at, at.plus(DAY), scheme.operator(&gb()).unwrap())
             .unwrap()
     };
     assert_stays(ahead, "DIR-03").await;

@@ -89,8 +89,8 @@ fn state(config: &Config) -> Result<State> {
 
 /// Serves peers of the directory, for as long as the process lives.
 async fn serve(config: &Config, identity: &Identity, state: Arc<State>) -> Result<Reply> {
-    let directories = directories::load(config, scheme::now())?;
-    let names: PeerNames = Arc::new(move |key| Some(directories.node_of_tls_key(key)?.id.clone()));
+    let directory = directories::load(config, scheme::now())?;
+    let names: PeerNames = Arc::new(move |key| Some(directory.node_of_tls_key(key)?.id.clone()));
     let server = Server::bind(config, identity, names).await?;
     let address = server.addresses().peers;
     let conduct = state.conduct.subscribe();
