@@ -254,6 +254,7 @@ impl Queue {
             Ok(Settled { count, stop, .. }) => {
                 self.start_over();
                 match stop {
+                    Some(stop @ Stop::LastSeen { .. }) => self.again(stop).await,
                     Some(stop) if count == 0 => self.again(stop).await,
                     _ => Ok(Step::Settled),
                 }
@@ -274,15 +275,16 @@ impl Queue {
     }
 
     async fn again(&mut self, stop: Stop) -> Result<Step, Stop> {
-        match stop {
-            // The recipient has seen another size than we thought: it says so, and we prove from there.
-            Stop::LastSeen { size } if self.corrections < limit::OFFER_ATTEMPTS => {
-                self.corrections = self.corrections.saturating_add(1);
-                self.seen_by_peer = size;
-                Ok(Step::Settled)
+        // The recipient has seen another size than we thought: it says so, and we prove from there.
+        if let Stop::LastSeen { size } = stop {
+            self.seen_by_peer = size;
+            self.corrections = self.corrections.saturating_add(1);
+            if self.corrections < limit::OFFER_ATTEMPTS {
+                return Ok(Step::Settled);
             }
-            stop => self.wait(stop.reason()).await,
+            self.corrections = 0;
         }
+        self.wait(stop.reason()).await
     }
 
     /// Sends what waits, as long as there is room.

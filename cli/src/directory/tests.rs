@@ -55,6 +55,10 @@ impl Machine {
     }
 
     fn agency(&self, home: &str, id: &str) -> Output {
+        self.agency_at(home, id, "gb.example-host")
+    }
+
+    fn agency_at(&self, home: &str, id: &str, node: &str) -> Output {
         self.run(
             home,
             &[
@@ -70,7 +74,7 @@ impl Machine {
                 "--endpoint",
                 "127.0.0.1:7443",
                 "--node",
-                "gb.example-host",
+                node,
                 "--suite",
                 self.suite,
                 "--desk-attest",
@@ -84,9 +88,25 @@ impl Machine {
     fn other_state(&self) -> (String, PathBuf) {
         let line = ["directory", "new", "--country", "fr", "--suite", self.suite];
         let made = self.run("operator-fr", &line).unwrap();
+        self.agency_at("agency-fr", "fr.example", "fr.example-host");
+        self.log_key("log-fr.vkey", "fr.example", 2);
         self.node("node-fr.pb", "fr.example-host");
-        let node = self.path("node-fr.pb");
-        let line = ["directory", "add", "--node", node.to_str().unwrap()];
+        let [node, registration, vkey] = [
+            "node-fr.pb",
+            "agency-fr/public/registration.pb",
+            "log-fr.vkey",
+        ]
+        .map(|name| self.path(name).to_str().unwrap().to_owned());
+        let line = ["directory", "add", "--node", &node];
+        self.run("operator-fr", &line).unwrap();
+        let line = [
+            "directory",
+            "add",
+            "--registration",
+            &registration,
+            "--log-key",
+            &vkey,
+        ];
         self.run("operator-fr", &line).unwrap();
         self.run("operator-fr", &["directory", "sign"]).unwrap();
         let file = self.path("operator-fr").join("operator/directory.pb");

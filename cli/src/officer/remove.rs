@@ -179,7 +179,7 @@ fn find<'r>(registered: &'r Registered, wanted: &str) -> Result<&'r Certificate,
     }
 }
 
-/// The officer was removed, and the command ended before all was written: whoever remains is given the
+/// OFF-22: the officer was removed, and the command ended before all was written: whoever remains is given the
 /// keys of every desk.
 fn repeated(administration: &Administration<'_>) -> Renewal {
     Renewal {

@@ -218,10 +218,7 @@ impl Outcome {
 /// A receipt that does not verify settles nothing: the message stays queued.
 fn distrust(error: &EvidenceError) -> Stop {
     tracing::warn!(%error, "the recipient's evidence does not verify");
-    match error {
-        EvidenceError::From { seen, .. } => Stop::LastSeen { size: *seen },
-        _ => Stop::refuse(Reason::Unavailable, error),
-    }
+    Stop::refuse(Reason::Unavailable, error)
 }
 
 /// Stores what was last seen of the recipient's log, if nobody else has stored something else since.
@@ -239,9 +236,10 @@ fn see(
     }
     match seen {
         Some(seen) if now.as_ref() == before => Ok(tx.put(key, seen.encode())?),
-        _ => Err(Abort::Rejected(Stop::LastSeen {
-            size: now.map_or(0, |s| s.last.size),
-        })),
+        _ => {
+            let detail = "last seen changed meanwhile";
+            Err(Abort::Rejected(Stop::refuse(Reason::Busy, detail)))
+        }
     }
 }
 
