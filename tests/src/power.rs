@@ -227,11 +227,15 @@ impl Session {
 
     /// Starts both nodes on these disks.
     async fn restart(&mut self, disks: [disk::Disk; 2]) {
-        for (index, disk) in disks.iter().enumerate() {
+        // None may talk to the other as it was before.
+        for index in 0..disks.len() {
             let node = self.scheme.node_mut(index).unwrap();
             if node.pid().is_ok() {
                 node.kill().await.unwrap();
             }
+        }
+        for (index, disk) in disks.iter().enumerate() {
+            let node = self.scheme.node_mut(index).unwrap();
             disk::install(disk, &node.data()).unwrap();
             node.start().await.unwrap();
         }
