@@ -5,8 +5,6 @@
 //! stores the body and deleted in the commit that erases it. Whatever the vault holds beyond is an
 //! orphan, and is swept at start.
 
-use std::collections::BTreeSet;
-
 use waypost_proto::id::{AgencyId, MessageId};
 
 use crate::store::{Key, KeyRange, Space, Store, StoreError, rows};
@@ -113,19 +111,14 @@ pub fn read(
     }
 }
 
-/// The slots of every body in the store: what [`Vault::sweep`] keeps.
+/// The slots of every body in the store, as they are read: what [`Vault::sweep`] keeps.
 pub(crate) fn live_slots(
     store: &dyn Store,
     agencies: &[AgencyId],
-) -> Result<BTreeSet<Slot>, StoreError> {
-    let mut live = BTreeSet::new();
-    for agency in agencies {
-        for row in rows(store, &KeyRange::of(agency, Space::Body, &[])) {
-            // A record that does not parse has no slot to keep; reading it says that it is damaged.
-            if let Some(record) = Record::from_bytes(&row?.1) {
-                live.insert(record.slot);
-            }
-        }
-    }
-    Ok(live)
+) -> impl Iterator<Item = Result<Slot, StoreError>> {
+    let bodies = |agency| rows(store, &KeyRange::of(agency, Space::Body, &[]));
+    // A record that does not parse has no slot to keep; reading it says that it is damaged.
+    let slot = |value: Vec<u8>| Record::from_bytes(&value).map(|record| record.slot);
+    let slots = agencies.iter().flat_map(bodies);
+    slots.filter_map(move |row| row.map(|(_, value)| slot(value)).transpose())
 }

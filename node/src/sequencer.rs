@@ -148,7 +148,7 @@ pub enum StartError {
     Store(#[source] StoreError),
     /// The vault failed.
     #[error("the vault cannot be swept")]
-    Vault(#[source] VaultError),
+    Vault(#[from] VaultError),
     /// The operating system gave no thread.
     #[error("the sequencer's thread cannot be started")]
     Thread(#[source] io::Error),

@@ -11,7 +11,6 @@
 mod medium;
 mod slot;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -295,33 +294,36 @@ impl Vault {
         Ok(())
     }
 
-    /// Destroys every key that is not in `live`, for good when it returns. Called once, at start,
-    /// before anything is put.
+    /// Destroys every key that is not one of `live`, for good when it returns. Called once, at start,
+    /// before anything is put. Takes the slots as they come and keeps a byte of each.
     ///
     /// # Errors
-    /// [`VaultError::Io`] or [`VaultError::Stopped`].
-    pub fn sweep(&self, live: &BTreeSet<Slot>) -> Result<Swept, VaultError> {
+    /// [`VaultError::Io`] or [`VaultError::Stopped`], or the first error of `live`: then nothing was
+    /// destroyed.
+    pub fn sweep<E: From<VaultError>>(
+        &self,
+        live: impl Iterator<Item = Result<Slot, E>>,
+    ) -> Result<Swept, E> {
         let mut swept = Swept::default();
         let mut state = self.running()?;
-        let mut kept = BTreeSet::new();
+        let mut orphaned = state.taken.clone();
         for slot in live {
-            match self.key(&mut state, *slot) {
+            let slot = slot?;
+            match self.key(&mut state, slot) {
                 Ok(_) => {
-                    kept.insert(slot.index);
+                    if let Some(orphaned) = orphaned.get_mut(slot.index as usize) {
+                        *orphaned = false;
+                    }
                 }
                 Err(VaultError::Erased | VaultError::Damaged) => {
-                    swept.missing = swept.missing.saturating_add(1)
+                    swept.missing = swept.missing.saturating_add(1);
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
-        let taken = state
-            .taken
-            .iter()
-            .zip(0_u32..)
-            .filter(|(taken, _)| **taken)
-            .map(|(_, index)| index);
-        let orphans: Vec<u32> = taken.filter(|index| !kept.contains(index)).collect();
+        let orphans = orphaned.iter().zip(0_u32..);
+        let orphans = orphans.filter_map(|(orphaned, index)| orphaned.then_some(index));
+        let orphans: Vec<u32> = orphans.collect();
         swept.orphans = orphans.len();
         for index in orphans {
             self.overwrite(&mut state, index)?;

@@ -165,8 +165,9 @@ impl Engine {
     pub(super) fn sweep(&self) -> Result<Swept, StartError> {
         // All agencies' bodies, also of those that are not served now.
         let agencies = agencies(&*self.store).map_err(StartError::Store)?;
-        let live = body::live_slots(&*self.store, &agencies).map_err(StartError::Store)?;
-        self.vault.sweep(&live).map_err(StartError::Vault)
+        let live = body::live_slots(&*self.store, &agencies);
+        self.vault
+            .sweep(live.map(|slot| slot.map_err(StartError::Store)))
     }
 
     /// Serves until it is told to stop, nobody can ask any more, or something failed.

@@ -15,7 +15,7 @@ pub(crate) type Overlay = BTreeMap<Key, Option<Vec<u8>>>;
 pub(crate) fn rows<'a>(
     store: &'a dyn Store,
     range: &KeyRange,
-) -> impl Iterator<Item = Result<(Key, Vec<u8>), StoreError>> + 'a {
+) -> impl Iterator<Item = Result<(Key, Vec<u8>), StoreError>> + use<'a> {
     let mut next = Some(range.clone());
     let mut page = Vec::new().into_iter();
     from_fn(move || {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -146,6 +147,27 @@ fn a_torn_slot_is_detected_wherever_it_was_torn() {
     }
 }
 
+fn sweep(vault: &Vault, live: &[Slot]) -> Swept {
+    let live = live.iter().copied().map(Ok::<_, VaultError>);
+    vault.sweep(live).unwrap()
+}
+
+#[test]
+fn a_sweep_that_cannot_read_what_is_live_destroys_nothing() {
+    let fixture = Fixture::new();
+    let vault = fixture.open();
+    let sealed = vault.put(&fixture.agency, MESSAGE, body()).unwrap();
+    let failing = std::iter::once(Err(VaultError::Stopped));
+    vault.sweep(failing).unwrap_err();
+    let opened = vault.open_body(
+        &fixture.agency,
+        MESSAGE,
+        sealed.slot,
+        sealed.chunks.concat(),
+    );
+    assert_eq!(opened.unwrap(), body());
+}
+
 #[test]
 fn a_start_keeps_the_keys_of_stored_bodies_and_destroys_the_others() {
     let fixture = Fixture::new();
@@ -160,7 +182,7 @@ fn a_start_keeps_the_keys_of_stored_bodies_and_destroys_the_others() {
         index: 77,
         ticket: [7; 8],
     };
-    let swept = vault.sweep(&BTreeSet::from([kept.slot, lost])).unwrap();
+    let swept = sweep(&vault, &[kept.slot, lost]);
     assert_eq!(
         swept,
         Swept {
@@ -177,10 +199,7 @@ fn a_start_keeps_the_keys_of_stored_bodies_and_destroys_the_others() {
         orphan.chunks.concat(),
     );
     assert!(matches!(opened, Err(VaultError::Erased)));
-    assert_eq!(
-        vault.sweep(&BTreeSet::from([kept.slot])).unwrap(),
-        Swept::default()
-    );
+    assert_eq!(sweep(&vault, &[kept.slot]), Swept::default());
 }
 
 #[test]
