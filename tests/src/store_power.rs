@@ -4,6 +4,7 @@
 //! `WAYPOST_STORE_CUTS` cuts (40) in `WAYPOST_STORE_COMMITS` commits (180), from `WAYPOST_SEED`.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -28,6 +29,8 @@ struct Written {
     before: u64,
     /// The lines on which the writer was about to say that a commit had returned.
     answers: Vec<usize>,
+    /// From the last answer of each run to the first of the next.
+    opened: Vec<Range<usize>>,
 }
 
 impl Written {
@@ -56,13 +59,22 @@ impl Written {
         }
         let calls = trace::parse(&text);
         recording.replay(&calls).unwrap();
-        let answers = calls.iter().filter(|call| call.on.starts_with("/dev/null"));
+        let answers = calls.iter().filter(|call| call.on == "/dev/null");
         let answers: Vec<_> = answers.map(|call| call.start).collect();
         assert_eq!(before + answers.len() as u64, held);
+        let mut opened = Vec::new();
+        let mut first = 0;
+        for commits in runs {
+            if first > 0 {
+                opened.push(answers[first - 1]..answers[first]);
+            }
+            first += usize::try_from(*commits).unwrap();
+        }
         Self {
             recording,
             before,
             answers,
+            opened,
         }
     }
 
@@ -104,11 +116,15 @@ async fn the_store_holds_every_commit_that_returned_before_a_power_cut_whole() {
     fs::create_dir(&place).unwrap();
     let written = Written::record(folder.path(), 0, &[commits / 3; 3]).await;
     let moments = written.moments();
+    // Every other cut while a used store is opened.
+    let opening = |line: &usize| written.opened.iter().any(|opened| opened.contains(line));
+    let (openings, others): (Vec<usize>, Vec<usize>) = moments.iter().copied().partition(opening);
     for cut in 0..cuts {
+        let moments = if cut % 2 == 0 { &openings } else { &others };
         let chosen = random.within(0..moments.len() as u64);
-        let line = moments[usize::try_from(chosen).unwrap()];
-        let mut fate = match cut % 4 {
-            0 => Fate::Lost,
+        let line = *moments[usize::try_from(chosen).unwrap()];
+        let mut fate = match cut % 8 {
+            0 | 1 => Fate::Lost,
             _ => Fate::Mixed(Seeded::new(random.number())),
         };
         let held = written.cut(&owner, line, &mut fate, &place);

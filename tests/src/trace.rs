@@ -175,7 +175,8 @@ fn described(arguments: &str) -> Option<String> {
     // `TCP:[a->b]` holds a `>` of its own.
     Some(match described.split_once("]>") {
         Some((socket, _)) if described.starts_with("TCP") => format!("{socket}]"),
-        _ => unescaped(described.split_once('>')?.0),
+        // A device is followed by `<char 1:3>`.
+        _ => unescaped(described.split(['<', '>']).next()?),
     })
 }
 

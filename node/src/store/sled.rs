@@ -3,6 +3,8 @@
 //! One tree, one writer. sled makes a batch atomic; the contract's other terms are kept here: the
 //! second sync, the preconditions, reads that do not run ahead of the disk, and the end after a failure.
 
+mod opening;
+
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -102,6 +104,8 @@ impl SledStore {
             }
         }
 
+        opening::begin(path).map_err(at(path))?;
+
         // No background thread: it would write between our syncs and swallow errors.
         let db = sled::Config::new()
             .path(path)
@@ -117,8 +121,9 @@ impl SledStore {
         // sled syncs none of the files and names that it has just made.
         let data = path.join("db");
         let file = File::open(&data).map_err(at(&data))?;
-        file.sync_all().map_err(at(&data))?;
         sync_names(path).map_err(at(path))?;
+        file.sync_all().map_err(at(&data))?;
+        opening::end(path).map_err(at(path))?;
 
         let flusher = Flusher::start(db.clone()).map_err(at(path))?;
         Ok(Self {

@@ -51,6 +51,52 @@ fn no_page_leaves_the_synced_file_however_large_its_values() {
     assert!(store.bytes_on_disk().unwrap() > 0);
 }
 
+/// Overwrites the same records until the log has several segments of which only the last is needed.
+fn overwritten(folder: &tempfile::TempDir) -> u8 {
+    const ROUNDS: u8 = 48;
+    let store = open(folder);
+    for round in 1..=ROUNDS {
+        let mut batch = Batch::new();
+        for number in 0..24_u32 {
+            batch.put(key(&number.to_string()), vec![round; limit::VALUE_BYTES]);
+        }
+        store.commit(batch).unwrap();
+    }
+    ROUNDS
+}
+
+#[test]
+fn an_opening_that_a_power_cut_interrupted_is_undone() {
+    let folder = tempfile::tempdir().unwrap();
+    let round = overwritten(&folder);
+    let path = folder.path().join("store");
+    opening::begin(&path).unwrap();
+    drop(
+        sled::Config::new()
+            .path(&path)
+            .segment_size(SEGMENT_BYTES)
+            .open()
+            .unwrap(),
+    );
+    // The zeros have reached the disk, and the snapshot's name has not.
+    let snapshots = fs::read_dir(&path).unwrap().map(|file| file.unwrap());
+    let snapshots = snapshots.filter(|f| f.file_name().to_string_lossy().starts_with("snap."));
+    assert_eq!(
+        snapshots
+            .map(|f| fs::remove_file(f.path()).unwrap())
+            .count(),
+        1
+    );
+    let store = open(&folder);
+    for number in 0..24_u32 {
+        let value = store.get(&key(&number.to_string())).unwrap().unwrap();
+        assert_eq!(value, vec![round; limit::VALUE_BYTES]);
+    }
+    drop(store);
+    // Nothing is put back once more.
+    assert!(!path.join("opening").exists());
+}
+
 #[test]
 fn a_folder_with_unsynced_pages_is_refused() {
     let folder = tempfile::tempdir().unwrap();
