@@ -7,7 +7,7 @@ use waypost_proto::wire;
 
 use super::cast::{ABROAD, Player};
 use super::hostile;
-use super::search::{canaries, search};
+use super::search::search;
 use super::stage::{Stage, shown};
 use super::story::{Part, Story};
 use crate::context::Context;
@@ -27,8 +27,7 @@ pub(super) async fn prove(
     story: &Story,
     context: &Context,
 ) -> Result<Vec<Claim>, Failure> {
-    let forms = story.parts.iter().map(|part| part.form);
-    let values: Vec<String> = forms.flat_map(canaries).collect();
+    let values = story.canaries();
     let first = story.parts.first();
     let first = first.ok_or_else(|| Failure::error("nothing was played"))?;
     let mut claims = vec![

@@ -75,6 +75,9 @@ fn shown(part: &Part, page: &mut Page) {
         "goes",
         &format_args!("{} fields{hurry}", part.sent.shared_fields),
     );
+    if part.sent.withheld.is_empty() {
+        page.field("stays", &"nothing: all of it is what they need now");
+    }
     stays(&part.sent, part.abroad, page);
     page.field(
         "sealed",
@@ -116,6 +119,7 @@ fn because(group: &Withheld, abroad: bool) -> String {
         ("sender", _) => " of the sender's State",
         ("recipient", _) => " of the recipient's State",
         ("both", true) => " of either State",
+        ("both", false) => " of their State",
         _ => "",
     };
     if group.rule.is_empty() {

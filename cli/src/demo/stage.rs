@@ -12,7 +12,6 @@ use waypost_policies::Bundle;
 use zeroize::Zeroizing;
 
 use super::cast::{ABROAD, Cast, HERE, Player, State};
-use super::search::canaries;
 use super::story::{Part, Story};
 use crate::output::{self, Failure};
 
@@ -302,8 +301,8 @@ impl Stage {
     /// For `--keep`: of each agency a body with the key that opens it and its sender's certificate, for
     /// other tools.
     pub(super) async fn export(&self, story: &Story) -> Result<(), Failure> {
-        let values: Vec<String> = story.parts.iter().flat_map(|p| canaries(p.form)).collect();
-        std::fs::write(self.folder.join("canaries.txt"), values.join("\n") + "\n")
+        let values = story.canaries().join("\n") + "\n";
+        std::fs::write(self.folder.join("canaries.txt"), values)
             .map_err(|e| Failure::error("the list of canaries").caused_by(&e))?;
         let mut exported = Vec::new();
         for Part { sent, to, desk, .. } in &story.parts {

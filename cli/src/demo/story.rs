@@ -8,6 +8,7 @@ use serde_json::Value;
 use waypost_proto::id::AgencyId;
 
 use super::cast::Player;
+use super::search::canaries;
 use super::stage::{Stage, shown, text};
 use crate::output::{self, Failure};
 
@@ -55,9 +56,9 @@ pub(super) struct Part {
     pub(super) desk: &'static str,
     /// What the recipient's State decides by, if it is another bundle than the sender's.
     pub(super) abroad: bool,
-    /// The form: it must be found nowhere.
+    /// What was written: it must be found nowhere.
     #[serde(skip)]
-    pub(super) form: &'static str,
+    pub(super) forms: Vec<&'static str>,
     pub(super) sent: Sent,
     /// What the sender's client says of the recipient's entry, after verifying it.
     pub(super) receipt: String,
@@ -83,6 +84,14 @@ pub(super) struct Story {
     pub(super) parts: Vec<Part>,
 }
 
+impl Story {
+    /// The values that must be found nowhere.
+    pub(super) fn canaries(&self) -> Vec<String> {
+        let forms = self.parts.iter().flat_map(|part| &part.forms);
+        forms.flat_map(|form| canaries(form)).collect()
+    }
+}
+
 /// What a part needs to be played.
 struct Script<'s> {
     title: &'static str,
@@ -98,6 +107,14 @@ struct Script<'s> {
 enum Answer {
     Text(&'static str),
     Form(&'static str),
+}
+
+impl Answer {
+    const fn text(&self) -> &'static str {
+        match self {
+            Self::Text(text) | Self::Form(text) => text,
+        }
+    }
 }
 
 /// Plays it.
@@ -186,7 +203,7 @@ async fn part(stage: &Stage, script: &Script<'_>) -> Result<Part, Failure> {
         to: to.id.clone(),
         desk,
         abroad: from.state != to.state,
-        form: script.form,
+        forms: vec![script.form, script.answer.text()],
         receipt: text(&own, "counterpart_log")?,
         received_index: number(&opened, "log_index")?,
         fetched: fetches(stage, to, &sent.message).await?,
@@ -207,16 +224,10 @@ fn file(stage: &Stage, name: &str, content: &str) -> Result<String, Failure> {
 }
 
 async fn answer(stage: &Stage, script: &Script<'_>, message: &str) -> Result<Sent, Failure> {
-    let (option, content) = match script.answer {
-        Answer::Text(text) => ("--text-file", text),
-        Answer::Form(form) => ("--form", form),
-    };
-    let file = file(stage, "answer", content)?;
-    let reply = ["reply", message, option, &file];
-    let yes = ["--yes"];
+    let file = file(stage, "answer", script.answer.text())?;
     let reply = match script.answer {
-        Answer::Text(_) => reply.to_vec(),
-        Answer::Form(_) => [reply.as_slice(), &yes].concat(),
+        Answer::Text(_) => vec!["reply", message, "--text-file", &file],
+        Answer::Form(_) => vec!["reply", message, "--form", &file, "--yes"],
     };
     sent(&stage.waypost(&script.to.0.desk(), &reply).await?)
 }
