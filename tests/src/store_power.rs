@@ -122,7 +122,7 @@ async fn the_store_holds_every_commit_that_returned_before_a_power_cut_whole() {
     for cut in 0..cuts {
         let moments = if cut % 2 == 0 { &openings } else { &others };
         let chosen = random.within(0..moments.len() as u64);
-        let line = *moments[usize::try_from(chosen).unwrap()];
+        let line = moments[usize::try_from(chosen).unwrap()];
         let mut fate = match cut % 8 {
             0 | 1 => Fate::Lost,
             _ => Fate::Mixed(Seeded::new(random.number())),
