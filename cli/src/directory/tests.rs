@@ -55,10 +55,10 @@ impl Machine {
     }
 
     fn agency(&self, home: &str, id: &str) -> Output {
-        self.agency_at(home, id, "gb.example-host")
+        self.agency_at(home, id, "GB-EAW", "gb.example-host")
     }
 
-    fn agency_at(&self, home: &str, id: &str, node: &str) -> Output {
+    fn agency_at(&self, home: &str, id: &str, jurisdiction: &str, node: &str) -> Output {
         self.run(
             home,
             &[
@@ -70,7 +70,7 @@ impl Machine {
                 "--role",
                 "CPA",
                 "--jurisdiction",
-                "GB-EAW",
+                jurisdiction,
                 "--endpoint",
                 "127.0.0.1:7443",
                 "--node",
@@ -88,7 +88,7 @@ impl Machine {
     fn other_state(&self) -> (String, PathBuf) {
         let line = ["directory", "new", "--country", "fr", "--suite", self.suite];
         let made = self.run("operator-fr", &line).unwrap();
-        self.agency_at("agency-fr", "fr.example", "fr.example-host");
+        self.agency_at("agency-fr", "fr.example", "FR", "fr.example-host");
         self.log_key("log-fr.vkey", "fr.example", 2);
         self.node("node-fr.pb", "fr.example-host");
         let [node, registration, vkey] = [
