@@ -7,7 +7,7 @@
 //!
 //! INVARIANT (one file decides): a change is made when `public/registration.pb` is. A command that was
 //! interrupted before has changed nothing that counts, one that was interrupted after has only to do
-//! the rest: typed again, each does what is left.
+//! the rest: typed again, each does what is left (OFF-22).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,8 +1,9 @@
 //! `officer join`: what the administrator sent, verified and kept. The first time it makes the home
 //! that of an officer of the agency; later it brings new desk keys.
 
+use prost::Message as _;
 use serde::Serialize;
-use waypost_proto::id::Timestamp;
+use waypost_proto::id::{DeskName, Fingerprint};
 use waypost_proto::limit;
 use waypost_proto::officer::{AdmissionError, Code, Trust, VerifiedAdmission};
 
@@ -61,11 +62,11 @@ pub(super) fn run(wanted: &OfficerJoin, context: &Context) -> Result<Output, Fai
     let now = context.now();
     let verified =
         VerifiedAdmission::verify(&bytes, &officer, trust, now).map_err(|e| refused(&e))?;
-    let registration = prost::Message::encode_to_vec(&verified.admission().registration);
+    let registration = verified.admission().registration.encode_to_vec();
     let registered = Registered::verify(&registration, now)?;
     let settings = joined(settings, &verified)?;
     let keys = &verified.admission().keys;
-    let file = |desk: &_, key: &_| HomeFile::DeskSealed(Clone::clone(desk), *key);
+    let file = |desk: &DeskName, key: &Fingerprint| HomeFile::DeskSealed(desk.clone(), *key);
     let new_keys = keys
         .iter()
         .filter(|handed| !context.home.holds(&file(&handed.desk, &handed.key)))
@@ -221,7 +222,7 @@ fn report(
         keys: verified.admission().keys.len(),
         new_keys,
         roster_version: roster.version,
-        roster_valid_until: iso(Timestamp(roster.valid_until.0)),
+        roster_valid_until: iso(roster.valid_until),
         operator: settings.own_operator().map(|pin| pin.to_string()),
         next,
     }
