@@ -312,6 +312,8 @@ pub(crate) fn stage_message(
     let header = message.header();
     let id = header.message_id;
     tx.put(record::message(&agency.id, &id), stored.encode())?;
+    let signature = message.envelope().signature.clone();
+    tx.put(record::signature(&agency.id, &id), signature)?;
     let state = record::State::new(outcome);
     tx.put(record::state(&agency.id, &id), state.encode())?;
     tx.put(

@@ -113,7 +113,7 @@ pub async fn fetch(
         envelope: Some(wire::Envelope {
             header: stored.header,
             body,
-            signature: stored.signature,
+            signature: node.signature(agency, id)?,
         }),
         evidence: Some(node.evidence(agency, stored.position, 0)?),
         counterpart: counterpart(node, agency, id)?,

@@ -188,7 +188,6 @@ async fn commit(
 fn queued(message: &Authenticated, position: u64, time: Timestamp, number: u64) -> record::Message {
     record::Message {
         header: message.envelope().header.clone(),
-        signature: message.envelope().signature.clone(),
         body_bytes: message.envelope().body.len() as u64,
         outgoing: true,
         position,

@@ -42,6 +42,18 @@ impl Node {
         Ok(stored.as_deref().map(record::State::decode).transpose()?)
     }
 
+    /// The detached signature of a message.
+    ///
+    /// # Errors
+    /// When the store fails, or there is no such message.
+    pub fn signature(&self, agency: &AgencyId, id: &MessageId) -> Result<Vec<u8>, Stop> {
+        let stored = self.store.get(&record::signature(agency, id))?;
+        stored.ok_or_else(|| {
+            tracing::error!(message = %id, "the signature of a message is missing");
+            Stop::Failed
+        })
+    }
+
     /// What was last seen of a counterpart's log.
     ///
     /// # Errors

@@ -54,8 +54,6 @@ const fn corrupt(what: &'static str) -> Corrupt {
 pub struct Message {
     /// The header's exact bytes.
     pub header: Vec<u8>,
-    /// The detached signature.
-    pub signature: Vec<u8>,
     /// Bytes of the body, which rests in the vault.
     pub body_bytes: u64,
     /// Submitted here, or received here.
@@ -80,7 +78,6 @@ impl Message {
     pub fn encode(&self) -> Vec<u8> {
         format::StoredMessage {
             header: self.header.clone(),
-            signature: self.signature.clone(),
             body_bytes: self.body_bytes,
             outgoing: self.outgoing,
             position: self.position,
@@ -110,7 +107,6 @@ impl Message {
             header_digest: digest(&stored.header_digest)?,
             body_digest: digest(&stored.body_digest)?,
             header: stored.header,
-            signature: stored.signature,
             lane: stored.lane.parse().map_err(|_| WHAT)?,
         })
     }
@@ -360,6 +356,13 @@ pub fn decode_message_id(bytes: &[u8]) -> Result<MessageId, Corrupt> {
 #[must_use]
 pub fn message(agency: &AgencyId, id: &MessageId) -> Key {
     Key::of(agency, Space::Message, id.as_bytes())
+}
+
+/// Where the detached signature of a message is kept: larger than all else of it, and asked for only
+/// with its body.
+#[must_use]
+pub fn signature(agency: &AgencyId, id: &MessageId) -> Key {
+    Key::of(agency, Space::Signature, id.as_bytes())
 }
 
 /// Where it is kept how a message stands.

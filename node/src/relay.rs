@@ -426,7 +426,7 @@ impl Queue {
                 None => Some(wire::Envelope {
                     header: item.message.header.clone(),
                     body: node.open_body(agency, &item.queued.message)?,
-                    signature: item.message.signature.clone(),
+                    signature: node.signature(agency, &item.queued.message)?,
                 }),
             };
             offers.push(wire::Offer {

@@ -43,6 +43,16 @@ pub fn random() -> Result<[u8; 16]> {
     Ok(bytes)
 }
 
+/// Random bytes of any number.
+///
+/// # Errors
+/// When the system gives none.
+pub fn noise(count: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; count];
+    rand::fill(&mut bytes).context("random bytes")?;
+    Ok(bytes)
+}
+
 /// A message before it is sealed.
 #[derive(Debug, Clone)]
 pub struct Letter {

@@ -57,6 +57,8 @@ mod kills;
 #[cfg(test)]
 mod logins;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod officers;
 #[cfg(test)]
 mod order;

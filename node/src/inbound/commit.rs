@@ -226,7 +226,6 @@ impl Origin {
     fn stored(&self, message: &Authenticated, position: u64, time: Timestamp) -> record::Message {
         record::Message {
             header: message.envelope().header.clone(),
-            signature: message.envelope().signature.clone(),
             body_bytes: message.envelope().body.len() as u64,
             outgoing: false,
             position,

@@ -43,6 +43,8 @@ spaces! {
     BodyChunk = 9,
     /// Messages: what never changes of them, by message id.
     Message = 16,
+    /// The detached signatures of messages, by message id.
+    Signature = 29,
     /// Messages that wait for a peer, by pair, lane and number.
     Outbox = 17,
     /// Messages in the order of the log, by log index.

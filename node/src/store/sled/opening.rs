@@ -43,11 +43,12 @@ pub(super) fn begin(folder: &Path) -> io::Result<()> {
     let end = data.metadata()?.len();
     for offset in offsets {
         let length = end.saturating_sub(offset).min(SEGMENT_BYTES as u64);
-        let mut segment = vec![0; usize::try_from(length).unwrap_or(SEGMENT_BYTES)];
-        data.read_exact_at(&mut segment, offset)?;
         kept.write_all(&offset.to_be_bytes())?;
         kept.write_all(&length.to_be_bytes())?;
-        kept.write_all(&segment)?;
+        for (start, mut chunk) in chunks(length) {
+            data.read_exact_at(&mut chunk, offset.saturating_add(start))?;
+            kept.write_all(&chunk)?;
+        }
     }
     kept.sync_all()?;
     fs::rename(&unfinished, folder.join(KEPT))?;
@@ -71,13 +72,25 @@ fn put_back(folder: &Path) -> io::Result<()> {
         let (mut offset, mut length) = ([0; 8], [0; 8]);
         kept.read_exact(&mut offset)?;
         kept.read_exact(&mut length)?;
-        let length = u64::from_be_bytes(length);
-        let mut segment = vec![0; usize::try_from(length).unwrap_or(SEGMENT_BYTES)];
-        kept.read_exact(&mut segment)?;
-        data.write_all_at(&segment, u64::from_be_bytes(offset))?;
+        let (offset, length) = (u64::from_be_bytes(offset), u64::from_be_bytes(length));
+        for (start, mut chunk) in chunks(length) {
+            kept.read_exact(&mut chunk)?;
+            data.write_all_at(&chunk, offset.saturating_add(start))?;
+        }
         left = left.saturating_sub(length.saturating_add(16));
     }
     data.sync_all()
+}
+
+/// Where each part of `length` bytes starts, and room for it: a start is to leave no large holes in the
+/// process's memory.
+fn chunks(length: u64) -> impl Iterator<Item = (u64, Vec<u8>)> {
+    const CHUNK_BYTES: usize = 64 * 1024;
+    let starts = (0..length).step_by(CHUNK_BYTES);
+    starts.map(move |start| {
+        let left = usize::try_from(length.saturating_sub(start)).unwrap_or(CHUNK_BYTES);
+        (start, vec![0; left.min(CHUNK_BYTES)])
+    })
 }
 
 /// Where the segments stand that sled reads as the end of the log, in which none may be missing: from
