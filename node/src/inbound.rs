@@ -316,10 +316,7 @@ impl Batch {
             let check = move || -> Vec<(bool, Result<Checked, Stop>)> {
                 let each = slice.into_iter();
                 each.map(|check| match check {
-                    Ok(check) => {
-                        let suite = suite.clone();
-                        (true, check.authenticated(suite, now))
-                    }
+                    Ok(check) => (true, check.authenticated(suite, now)),
                     Err(stop) => (false, Err(stop)),
                 })
                 .collect()
@@ -519,7 +516,7 @@ impl<'b> Judging<'b> {
             let (owner, directory) = (&self.batch.agency, &self.batch.directory);
             let (owner, directory) = (Arc::clone(owner), Arc::clone(directory));
             let accept = move |tx: &mut Tx<'_>| {
-                origin.accept(tx, &owner, &directory, &permitted, &sides, evidence)
+                origin.accept(tx, &owner, &directory, &permitted, &sides, &evidence)
             };
             node.sequencer.queue(&self.batch.agency.id, accept).await
         };

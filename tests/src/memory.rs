@@ -170,6 +170,5 @@ async fn a_node_with_ten_thousand_messages_stays_under_64_mib_after_a_restart() 
     let found = format!(
         "KiB: {started} when started, {resident} now ({own} its own, {mapped} of files), {most} at most"
     );
-    println!("{found}");
     assert!(most < RESIDENT_KIB, "{found}");
 }

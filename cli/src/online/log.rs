@@ -199,13 +199,7 @@ fn words(event: &Event) -> String {
         ),
         Event::Expired(e) => format!("message {} expired", id(&e.message_id)),
         Event::Unconfirmed(e) => format!("message {} unconfirmed", id(&e.message_id)),
-        Event::Gap(e) => format!(
-            "number {} of {} ({}) will not come: message {}",
-            e.number,
-            e.sender_agency,
-            e.lane,
-            id(&e.message_id)
-        ),
+        Event::Gap(e) => gap(e),
         Event::GapDelivered(e) => format!(
             "the recipient knows that message {} will not come",
             id(&e.message_id)
@@ -226,6 +220,18 @@ fn words(event: &Event) -> String {
             e.origin
         ),
     }
+}
+
+fn gap(gap: &wire::Gap) -> String {
+    let wire::Gap {
+        number,
+        sender_agency,
+        lane,
+        message_id,
+        ..
+    } = gap;
+    let message = id(message_id);
+    format!("number {number} of {sender_agency} ({lane}) will not come: message {message}")
 }
 
 fn officer(fingerprint: &[u8]) -> String {

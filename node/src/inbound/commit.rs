@@ -125,7 +125,7 @@ impl Origin {
         directory: &Directories,
         permitted: &Permitted<Authenticated>,
         sides: &Sides,
-        evidence: wire::Evidence,
+        evidence: &wire::Evidence,
     ) -> Result<u64, Abort<Stop>> {
         let message = permitted.message();
         let header = message.header();

@@ -1,11 +1,12 @@
 //! The stages of a message, each by itself in this process, with new messages.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use waypost_node::clock::SystemClock;
 use waypost_node::record;
