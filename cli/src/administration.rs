@@ -304,7 +304,6 @@ pub fn lists(roster: &Roster, certificate: &Certificate) -> bool {
         .is_some_and(|officer| officer.certificate == CertificateRef::of(certificate))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn unsealed(error: impl std::error::Error) -> Failure {
     Failure::error("the desk's key cannot be handed over").caused_by(&error)
 }
