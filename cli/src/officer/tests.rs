@@ -394,8 +394,9 @@ fn an_officer_who_is_not_there_or_the_last_one_is_not_removed() {
         .unwrap()
         .officer
         .to_string();
-    refused(remove(&fingerprint[..8]), "last officer");
-    refused(remove(&fingerprint[..7]), "no such officer");
+    let start = |digits: usize| fingerprint.get(..digits).unwrap();
+    refused(remove(start(8)), "last officer");
+    refused(remove(start(7)), "no such officer");
 }
 
 /// Copies a folder with its modes.
