@@ -169,7 +169,7 @@ mod tests {
             "gb.example.a".parse().unwrap(),
             "gb.example.b".parse().unwrap(),
         );
-        let mut refuse = |count: u64, at: u64| {
+        let refuse = |count: u64, at: u64| {
             let entries = (0..count).filter(|_| refusals.allow(&agency, &peer, Timestamp(at)));
             u64::try_from(entries.count()).unwrap()
         };
