@@ -21,7 +21,7 @@ use crate::server::{Addresses, ServeError, Server, Services, Stopped};
 use crate::start::{self, StartError};
 use crate::store::Store;
 use crate::tls::key::{self, KeyError};
-use crate::{directories, relay, rpc};
+use crate::{directories, refusals, relay, rpc};
 
 /// Why a node did not run.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,7 @@ pub async fn run(
             () = stop => {}
             error = failed => outcome = Err(RunError::Failed(error)),
             () = reload_directories(&node, config, &mut reload) => {}
+            () = refusals::sum_up_for_ever(&node) => {}
             () = ended(&mut relay) => outcome = Err(RunError::Relay),
         }
         if let Err(error) = &outcome {
@@ -107,6 +108,7 @@ pub async fn run(
     }
     let count = node.refusals.unauthenticated();
     tracing::info!(count, "refused what nobody vouched for, in all");
+    refusals::sum_up(&node, node.refusals.all()).await;
     if let Some(relay) = relay {
         // Told to stop: its queues end after the offer that they are at.
         let _ = relay.await;

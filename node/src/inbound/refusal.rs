@@ -46,33 +46,24 @@ impl Refusal {
             return;
         }
         tracing::warn!(agency = %agency.id, counterpart = %self.sender, %reason, "refused");
-        let allowance = node.refusals.allow(&agency.id, &self.sender, node.now());
-        if !allowance.entry && allowance.summed == 0 {
+        if !node.refusals.allow(&agency.id, &self.sender, node.now()) {
             return;
         }
         let owner = agency.id.clone();
         let logged = node
             .sequencer
             .run(&agency.id, move |tx| {
-                if allowance.summed > 0 {
-                    tx.append(Event::RefusalsCounted(wire::RefusalsCounted {
-                        peer: self.sender.to_string(),
-                        count: allowance.summed,
-                    }))?;
-                }
-                if allowance.entry {
-                    tx.append(Event::Refused(wire::Refused {
-                        reason: reason.code().to_owned(),
-                        ..self.event.clone()
-                    }))?;
-                    if reason == Reason::IdReused {
-                        let id = record::decode_message_id(&self.event.message_id)
-                            .map_err(|e| Abort::Rejected(Stop::from(e)))?;
-                        tx.put(
-                            record::conflict(&owner, &id, &self.header),
-                            self.event.body_digest.clone(),
-                        )?;
-                    }
+                tx.append(Event::Refused(wire::Refused {
+                    reason: reason.code().to_owned(),
+                    ..self.event.clone()
+                }))?;
+                if reason == Reason::IdReused {
+                    let id = record::decode_message_id(&self.event.message_id)
+                        .map_err(|e| Abort::Rejected(Stop::from(e)))?;
+                    tx.put(
+                        record::conflict(&owner, &id, &self.header),
+                        self.event.body_digest.clone(),
+                    )?;
                 }
                 Ok(())
             })

@@ -99,6 +99,11 @@ impl Stand {
         let node = self.scheme.node_mut(1).unwrap();
         node.kill().await.unwrap();
         node.start().await.unwrap();
+        self.log_in().await;
+    }
+
+    /// The officer of the authority logs in anew.
+    pub(super) async fn log_in(&mut self) {
         self.recipient = Officer::of(&self.scheme, self.authority()).await.unwrap();
     }
 
