@@ -15,7 +15,7 @@ pub const SCAN_ROWS: usize = 1024;
 /// Values of one scan; the row that exceeds it is the last.
 pub const SCAN_BYTES: usize = 1024 * 1024;
 /// Memory that the sled store keeps pages in.
-pub const STORE_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+pub const STORE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long the store's write to disk may take before it counts as failed.
 pub const FLUSH_SECONDS: u64 = 60;
 
